@@ -1,0 +1,195 @@
+//! Durable batches, snapshots and a catalogue behind one small trait.
+//!
+//! A *stream* is one room (or the house, which holds what belongs to no room). Its log is a row of
+//! [`Record`]s: whole batches, so that their boundaries survive, each saying the offsets that it covers.
+//! The journal knows bytes; what they mean is the business of [`crate::room`].
+//!
+//! | accident | what survives |
+//! |---|---|
+//! | kill -9 of the process | every append that was answered [`Appended::Durable`] |
+//! | power loss | the same: WAL with `synchronous=FULL` syncs before it answers |
+//! | full disk | all that was durable; further appends are [`Appended::NotWritten`] until there is room |
+//! | failing sync | all that was durable; the process must stop, see [`Appended::Unknown`] and [`Journal::failed`] |
+//! | lost snapshots | everything; a snapshot is only ever a shortcut |
+
+pub mod sqlite;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::room::{Offset, Timestamp};
+
+/// What one stream is called: a room's id, or [`HOUSE`]. At most 64 bytes of `[a-z0-9-]`.
+pub type StreamId = String;
+
+/// The stream of what belongs to no room. No room id contains a dot, so none can be equal to it.
+pub const HOUSE: &str = "house.";
+
+/// One batch as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Random name of the batch, by which an append of unknown outcome is recognised.
+    pub batch: u128,
+    /// The unbroken life of the stream in which it was written.
+    pub epoch: u64,
+    /// Offset of the batch's first event, from 1.
+    pub first: Offset,
+    /// Number of events, at least 1: the batch covers `first..first + count`.
+    pub count: u32,
+    /// Server time of the decision, Unix ms.
+    pub at: Timestamp,
+    /// The events as readable JSON, each personal field replaced by its salted hash.
+    pub events: Bytes,
+    /// The personal fields as JSON, in the order of their hashes. Erasing some leaves `events` and the
+    /// checksum as they are.
+    pub personal: Bytes,
+}
+
+impl Record {
+    /// Offset of the batch's last event.
+    pub fn last(&self) -> Offset {
+        self.first + Offset::from(self.count) - 1
+    }
+}
+
+/// A row of the catalogue: what the registry must know of a room without reading its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueRow {
+    /// The stream.
+    pub stream: StreamId,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Offset of its last event.
+    pub head: Offset,
+    /// When one of its deadlines is due, Unix ms.
+    pub next_deadline: Option<Timestamp>,
+    /// A JSON object made by the hub: title, state, times, whatever a list of rooms shows. Rebuildable
+    /// from the log.
+    pub summary: Bytes,
+}
+
+/// One append: a batch, the row that the catalogue gets in the same transaction, and contact details.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The batch. Its stream must stand at `record.first - 1` (0: a new stream), else nothing is written.
+    pub record: Record,
+    /// The stream's catalogue row after the batch.
+    pub row: CatalogueRow,
+    /// Contact details of winners, which stand in no event: (key, value), replacing what the key had.
+    pub contacts: Vec<(String, Bytes)>,
+}
+
+/// What became of an append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Appended {
+    /// Synced: it survives power loss. The head is the record's last offset.
+    Durable,
+    /// Certainly not written, now and later.
+    NotWritten(AppendError),
+    /// Nobody can say. Read the tail back and compare batch ids before deciding anything else.
+    Unknown(String),
+}
+
+/// Why an append was certainly not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The stream stands elsewhere: another writer was here. `head` is where it stands.
+    #[error("the stream's head is {head}, not {expected}")]
+    Conflict {
+        /// Where the stream stands.
+        head: Offset,
+        /// Where the append expected it.
+        expected: Offset,
+    },
+    /// The disk is full.
+    #[error("the journal's disk is full")]
+    Full,
+    /// The store refused for another reason.
+    #[error("the journal takes no writes: {0}")]
+    Unavailable(String),
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// A record whose checksum or sequence is wrong.
+    #[error("record at offset {offset} of {stream} is damaged: {reason}")]
+    Damaged {
+        /// The stream.
+        stream: StreamId,
+        /// First offset of the record.
+        offset: Offset,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Written by a newer version of the program.
+    #[error("the journal's format is {found}, this program reads up to {known}")]
+    Newer {
+        /// Format of the file.
+        found: u32,
+        /// Newest format known.
+        known: u32,
+    },
+    /// The store cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Unavailable(String),
+}
+
+/// A stored snapshot: the fold of the log up to `offset`. Only ever a shortcut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Epoch in which it was made; a snapshot of another epoch is ignored.
+    pub epoch: u64,
+    /// Offset of the last event folded in.
+    pub offset: Offset,
+    /// Version of the state's form; a snapshot of another version is ignored.
+    pub version: u32,
+    /// The state.
+    pub state: Bytes,
+}
+
+/// Durable batches, snapshots and a catalogue. Every journal passes `tests/journal.rs`.
+///
+/// Appends to one stream are made one after the other by its one writer; appends to many streams are
+/// committed together. Reads see only what is durable.
+pub trait Journal: Send + Sync + 'static {
+    /// Appends one batch if the stream stands just before it. Never blocks the caller's thread.
+    fn append(&self, append: Append) -> BoxFuture<'static, Appended>;
+
+    /// The records that end after `after`, oldest first, at most about `bytes_max` of them but at
+    /// least one if there is any. Ask again after the last one's `last()`.
+    fn read(&self, stream: &str, after: Offset, bytes_max: usize)
+    -> BoxFuture<'static, Result<Vec<Record>, ReadError>>;
+
+    /// The newest records, oldest first: at most `records_max` of them and about `bytes_max`, but at
+    /// least one if there is any. The last one is the tail against which an unknown outcome is compared.
+    fn tail(
+        &self,
+        stream: &str,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>, ReadError>>;
+
+    /// All rows of the catalogue.
+    fn catalogue(&self) -> BoxFuture<'static, Result<Vec<CatalogueRow>, ReadError>>;
+
+    /// Stores a snapshot beside the stream, replacing the previous one once it is durable.
+    fn put_snapshot(&self, stream: &str, snapshot: Snapshot) -> BoxFuture<'static, Result<(), AppendError>>;
+
+    /// The newest intact snapshot; a damaged one is reported in the log and is `None`.
+    fn snapshot(&self, stream: &str) -> BoxFuture<'static, Result<Option<Snapshot>, ReadError>>;
+
+    /// Contact details whose key begins with `prefix`, in order of key.
+    fn contacts(&self, stream: &str, prefix: &str) -> BoxFuture<'static, Result<Vec<(String, Bytes)>, ReadError>>;
+
+    /// Removes a stream whole: log, snapshot, contacts, catalogue row.
+    fn remove(&self, stream: &str) -> BoxFuture<'static, Result<(), AppendError>>;
+
+    /// Resolves when the journal can no longer keep its promise (a failed sync), with the cause. The
+    /// process must then stop with a non-zero status: a later sync that "succeeds" proves nothing.
+    fn failed(&self) -> BoxFuture<'static, String>;
+
+    /// Finishes what waits and closes the files.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}

@@ -1,0 +1,3 @@
+//! Hubbub.
+pub mod journal;
+pub mod room;

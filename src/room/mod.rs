@@ -1,0 +1,3 @@
+//! The rules of a show, pure.
+mod id;
+pub use id::*;
