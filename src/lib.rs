@@ -1,3 +1,8 @@
 //! Hubbub.
+pub mod auth;
+pub mod clock;
+pub mod hub;
 pub mod journal;
+pub mod protocol;
 pub mod room;
+pub mod telemetry;
