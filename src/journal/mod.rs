@@ -19,11 +19,12 @@ use futures_util::future::BoxFuture;
 
 use crate::room::{Offset, Timestamp};
 
-/// What one stream is called: a room's id, or [`HOUSE`]. At most 64 bytes of `[a-z0-9-]`.
+/// What one stream is called: a room's id, or [`HOUSE`]. 1-64 bytes of `[a-z0-9_-]`, so that it can be a
+/// token of a JetStream subject.
 pub type StreamId = String;
 
-/// The stream of what belongs to no room. No room id contains a dot, so none can be equal to it.
-pub const HOUSE: &str = "house.";
+/// The stream of what belongs to no room. No room id contains `_`, so none can be equal to it.
+pub const HOUSE: &str = "_house";
 
 /// One batch as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +62,11 @@ pub struct CatalogueRow {
     pub epoch: u64,
     /// Offset of its last event.
     pub head: Offset,
-    /// When one of its deadlines is due, Unix ms.
+    /// When its next deadline is due, Unix ms. A row that the journal had to renew by itself is due at once,
+    /// so that the hub loads the stream and, with its next append, sets the row right.
     pub next_deadline: Option<Timestamp>,
     /// A JSON object made by the hub: title, state, times, whatever a list of rooms shows. Rebuildable
-    /// from the log.
+    /// from the log; nothing at all when the journal had to make the row itself.
     pub summary: Bytes,
 }
 
@@ -73,7 +75,8 @@ pub struct CatalogueRow {
 pub struct Append {
     /// The batch. Its stream must stand at `record.first - 1` (0: a new stream), else nothing is written.
     pub record: Record,
-    /// The stream's catalogue row after the batch.
+    /// The stream's catalogue row after the batch: its `stream` says where the batch goes, its `epoch` and
+    /// `head` are the record's.
     pub row: CatalogueRow,
     /// Contact details of winners, which stand in no event: (key, value), replacing what the key had.
     pub contacts: Vec<(String, Bytes)>,
@@ -87,7 +90,8 @@ pub enum Appended {
     Durable,
     /// Certainly not written, now and later.
     NotWritten(AppendError),
-    /// Nobody can say. Read the tail back and compare batch ids before deciding anything else.
+    /// Nobody can say. Read the tail back and compare batch ids before deciding anything else. If
+    /// [`Journal::failed`] has resolved, only the tail after a restart tells.
     Unknown(String),
 }
 
@@ -105,7 +109,7 @@ pub enum AppendError {
     /// The disk is full.
     #[error("the journal's disk is full")]
     Full,
-    /// The store refused for another reason.
+    /// The store refused for another reason: too much waits, it has failed or is closed, the append is unsound.
     #[error("the journal takes no writes: {0}")]
     Unavailable(String),
 }
@@ -149,21 +153,32 @@ pub struct Snapshot {
     pub state: Bytes,
 }
 
-/// Durable batches, snapshots and a catalogue. Every journal passes `tests/journal.rs`.
+/// Durable batches, snapshots and a catalogue. Every journal passes `tests/journal/contract.rs`.
 ///
 /// Appends to one stream are made one after the other by its one writer; appends to many streams are
-/// committed together. Reads see only what is durable.
+/// committed together. Reads see only what is durable, and everything that was answered durable before.
+/// What is called is under way when the call returns, whether or not its future is awaited; no call blocks.
+/// A stream that does not exist is empty: no records, no snapshot, no contacts, and nothing to remove.
 pub trait Journal: Send + Sync + 'static {
-    /// Appends one batch if the stream stands just before it. Never blocks the caller's thread.
+    /// Appends one batch if the stream stands just before it. A conflict concerns that batch alone.
     fn append(&self, append: Append) -> BoxFuture<'static, Appended>;
 
-    /// The records that end after `after`, oldest first, at most about `bytes_max` of them but at
-    /// least one if there is any. Ask again after the last one's `last()`.
+    /// The records that end after `after`, oldest first: about `bytes_max` bytes of them, but at least one if
+    /// there is any. Ask again after the last one's [`Record::last`]; none means that the log ends there.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Damaged`] at the first record that is not as it was written or does not follow the one
+    /// before it, also when the log ends before the stream's head.
     fn read(&self, stream: &str, after: Offset, bytes_max: usize)
     -> BoxFuture<'static, Result<Vec<Record>, ReadError>>;
 
     /// The newest records, oldest first: at most `records_max` of them and about `bytes_max`, but at
     /// least one if there is any. The last one is the tail against which an unknown outcome is compared.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::read`].
     fn tail(
         &self,
         stream: &str,
@@ -175,21 +190,29 @@ pub trait Journal: Send + Sync + 'static {
     fn catalogue(&self) -> BoxFuture<'static, Result<Vec<CatalogueRow>, ReadError>>;
 
     /// Stores a snapshot beside the stream, replacing the previous one once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Conflict`] when the stream does not reach as far, as after its removal.
     fn put_snapshot(&self, stream: &str, snapshot: Snapshot) -> BoxFuture<'static, Result<(), AppendError>>;
 
-    /// The newest intact snapshot; a damaged one is reported in the log and is `None`.
+    /// The snapshot stored last; a damaged one is reported in the log and is `None`.
     fn snapshot(&self, stream: &str) -> BoxFuture<'static, Result<Option<Snapshot>, ReadError>>;
 
     /// Contact details whose key begins with `prefix`, in order of key.
     fn contacts(&self, stream: &str, prefix: &str) -> BoxFuture<'static, Result<Vec<(String, Bytes)>, ReadError>>;
 
-    /// Removes a stream whole: log, snapshot, contacts, catalogue row.
+    /// Removes a stream whole: log, snapshot, contacts, catalogue row. Its name can be used again at once.
+    ///
+    /// # Errors
+    ///
+    /// The stream may be there or not: ask again, removing twice does no harm.
     fn remove(&self, stream: &str) -> BoxFuture<'static, Result<(), AppendError>>;
 
     /// Resolves when the journal can no longer keep its promise (a failed sync), with the cause. The
     /// process must then stop with a non-zero status: a later sync that "succeeds" proves nothing.
     fn failed(&self) -> BoxFuture<'static, String>;
 
-    /// Finishes what waits and closes the files.
+    /// Finishes what waits and closes the files; whatever is asked from now on is refused.
     fn close(&self) -> BoxFuture<'static, ()>;
 }
