@@ -1,0 +1,642 @@
+//! What stands in the file: tables, checksums, and the statements over them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
+use sha2::{Digest, Sha256};
+
+use super::OpenError;
+use crate::journal::{Append, AppendError, Appended, CatalogueRow, ReadError, Record, Snapshot};
+use crate::room::{Offset, Timestamp};
+
+/// The format that this program writes and the newest that it reads, as `PRAGMA user_version`.
+const FORMAT: u32 = 1;
+
+/// `PRAGMA application_id`: "Hubb", by which file(1) and we know the file.
+const APPLICATION: u32 = 0x4875_6262;
+
+/// SQLite's usual page.
+const PAGE_BYTES: u64 = 4096;
+
+/// A record's key is the stream's number and the first offset in one integer, so that the log is a plain
+/// table in order of key: large rows belong into such a table rather than into an index (WITHOUT ROWID
+/// holds a quarter of a page at most before it spills), and one search finds an end of a stream's log.
+/// 36 bits of offset (68 thousand million events a stream) leave 27 for the streams (134 million).
+const OFFSET_BITS: u32 = 36;
+
+/// The largest offset.
+const OFFSET_MAX: Offset = (1 << OFFSET_BITS) - 1;
+
+/// Records erased in one transaction: at the largest size 32 MiB, usually some hundred KB.
+const ERASED_AT_ONCE: u32 = 64;
+
+/// `stream` and `first` of a record are computed for whoever opens the file by hand. A stream whose name is
+/// NULL is removed, its records are being erased. Numbers are never used again while records bear them.
+const SCHEMA: &str = "
+    CREATE TABLE streams (number INTEGER PRIMARY KEY, name TEXT UNIQUE) STRICT;
+    CREATE TABLE records (
+        id INTEGER PRIMARY KEY,
+        stream INTEGER AS (id >> 36) VIRTUAL,
+        first INTEGER AS (id & 0xfffffffff) VIRTUAL,
+        batch BLOB NOT NULL, epoch INTEGER NOT NULL, count INTEGER NOT NULL, at INTEGER NOT NULL,
+        checksum BLOB NOT NULL, events TEXT NOT NULL, personal TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE catalogue (
+        stream INTEGER PRIMARY KEY,
+        epoch INTEGER NOT NULL, head INTEGER NOT NULL, next_deadline INTEGER, summary TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE snapshots (
+        stream INTEGER PRIMARY KEY,
+        epoch INTEGER NOT NULL, offset INTEGER NOT NULL, version INTEGER NOT NULL,
+        checksum BLOB NOT NULL, state BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE contacts (
+        stream INTEGER, key TEXT, value BLOB NOT NULL, PRIMARY KEY (stream, key)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The first 16 bytes of a SHA-256. Not a CRC, although nobody is kept from forging either: 32 bits would let
+/// one damage in four thousand million pass, SHA-256 is here already, and with the processor's instructions
+/// it costs less than a tenth of what SQLite does with the same bytes.
+pub(super) type Checksum = [u8; 16];
+
+/// Over the stream's name and everything in the record except `personal`, which may be erased.
+pub(super) fn record_checksum(stream: &str, record: &Record) -> Checksum {
+    let Record {
+        batch,
+        epoch,
+        first,
+        count,
+        at,
+        ..
+    } = record;
+    let numbers = [
+        (batch >> 64) as u64,
+        *batch as u64,
+        *epoch,
+        *first,
+        u64::from(*count),
+        at.0,
+    ];
+    checksum(b"record.1", stream, &numbers, &record.events)
+}
+
+/// Over the stream's name and everything in the snapshot.
+pub(super) fn snapshot_checksum(stream: &str, snapshot: &Snapshot) -> Checksum {
+    let numbers = [snapshot.epoch, snapshot.offset, u64::from(snapshot.version)];
+    checksum(b"snapshot", stream, &numbers, &snapshot.state)
+}
+
+/// Kind (8 bytes), length of the name, name, numbers, body: every number as 8 bytes, big-endian.
+fn checksum(kind: &[u8; 8], stream: &str, numbers: &[u64], body: &[u8]) -> Checksum {
+    let mut hash = Sha256::new();
+    hash.update(kind);
+    hash.update((stream.len() as u64).to_be_bytes());
+    hash.update(stream);
+    for number in numbers {
+        hash.update(number.to_be_bytes());
+    }
+    hash.update(body);
+    let mut checksum = Checksum::default();
+    checksum.copy_from_slice(&hash.finalize()[..16]);
+    checksum
+}
+
+/// Opens the writer's connection; makes the tables in a new file. What a killed process left in the log is
+/// synced and in place afterwards, the catalogue's heads are those of the logs.
+pub(super) fn open(file: &Path, file_bytes_max: Option<u64>) -> Result<Connection, OpenError> {
+    let unusable = |error: rusqlite::Error| OpenError::Unusable {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut db = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(unusable)?;
+    let found: u32 = pragma(&db, "user_version").map_err(unusable)?;
+    if found > FORMAT {
+        return Err(OpenError::Newer { found, known: FORMAT });
+    }
+    let application: u32 = pragma(&db, "application_id").map_err(unusable)?;
+    let tables: u32 = db
+        .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
+        .map_err(unusable)?;
+    let new = tables == 0 && found == 0 && application == 0;
+    if !new && (application, found) != (APPLICATION, FORMAT) {
+        return Err(OpenError::Foreign { file: file.to_owned() });
+    }
+    prepare(&mut db, new, file_bytes_max).map_err(unusable)?;
+    Ok(db)
+}
+
+fn prepare(db: &mut Connection, new: bool, file_bytes_max: Option<u64>) -> rusqlite::Result<()> {
+    configure(db)?;
+    db.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    // Names and contact details that are erased leave no trace in free pages.
+    db.query_row("PRAGMA secure_delete = ON", (), |_| Ok(()))?;
+    db.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
+    db.query_row("PRAGMA journal_size_limit = 67108864", (), |_| Ok(()))?;
+    // Twice the largest group of appends, so that a transaction reaches the log in one piece.
+    db.pragma_update(None, "cache_size", -16_384)?;
+    if let Some(bytes) = file_bytes_max {
+        let pages = (bytes / PAGE_BYTES).cast_signed();
+        db.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |_| Ok(()))?;
+    }
+    match checkpoint(db, "TRUNCATE") {
+        // The log is synced before the file grows, and a full disk must not keep the server from starting.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            tracing::warn!("the journal's disk is full");
+        }
+        outcome => outcome?,
+    }
+    let transaction = db.transaction()?;
+    if new {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    }
+    heal_catalogue(&transaction)?;
+    transaction.commit()
+}
+
+/// Opens a connection that only reads; needs the writer's to be open already.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, OpenError> {
+    Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .and_then(|db| configure(&db).map(|()| db))
+        .map_err(|error| OpenError::Unusable {
+            file: file.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+fn configure(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.set_prepared_statement_cache_capacity(32);
+    // Only somebody's command-line tool can be in the way.
+    db.busy_timeout(Duration::from_secs(1))
+}
+
+fn pragma(db: &Connection, name: &str) -> rusqlite::Result<u32> {
+    db.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// Copies what is committed from the log into the file: PASSIVE as far as no reader stands in the way,
+/// TRUNCATE all of it, waiting for readers up to the busy timeout.
+pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<()> {
+    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()))
+}
+
+/// The log is the truth and the catalogue follows from it: a row that is missing or behind gets the epoch and
+/// head of the log's last record, and is due at once so that the hub loads the room and renews the rest.
+/// A row *ahead* of its log means that records are lost; it stays, and reading the stream says `Damaged`.
+fn heal_catalogue(db: &Connection) -> rusqlite::Result<()> {
+    let behind = "
+        SELECT s.name, s.number FROM streams s
+        LEFT JOIN catalogue c ON c.stream = s.number
+        JOIN records r ON r.id = (SELECT max(id) FROM records WHERE id BETWEEN s.number << 36 AND (s.number << 36) + ?1)
+        WHERE s.name IS NOT NULL
+        AND (c.stream IS NULL OR r.first + r.count - 1 > c.head OR (r.first + r.count - 1 = c.head AND r.epoch != c.epoch))";
+    let streams: Vec<(String, i64)> = db
+        .prepare(behind)?
+        .query_map([OFFSET_MAX.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (stream, number) in streams {
+        let last = db
+            .prepare_cached(TAIL)?
+            .query_row(params![key(number, 0), key(number, OFFSET_MAX), 1], stored)?;
+        match last.verify(&stream) {
+            Ok(last) => {
+                tracing::warn!(
+                    stream,
+                    head = last.last(),
+                    "the catalogue was behind the log and is healed"
+                );
+                db.execute(
+                    "INSERT INTO catalogue (stream, epoch, head, next_deadline, summary) VALUES (?1, ?2, ?3, ?4, '')
+                     ON CONFLICT DO UPDATE SET epoch = ?2, head = ?3, next_deadline = ?4",
+                    params![
+                        number,
+                        last.epoch.cast_signed(),
+                        last.last().cast_signed(),
+                        last.at.0.cast_signed()
+                    ],
+                )?;
+            }
+            Err(damage) => tracing::error!(stream, %damage, "the catalogue disagrees with the log"),
+        }
+    }
+    Ok(())
+}
+
+/// What makes an append impossible whatever the store says; `None` when it is sound.
+pub(super) fn fault(append: &Append) -> Option<&'static str> {
+    let Append { record, row, .. } = append;
+    let last = record.first.checked_add(u64::from(record.count));
+    if row.stream.is_empty() || row.stream.len() > 64 {
+        Some("the stream's name is not 1-64 bytes long")
+    } else if record.first == 0 || record.count == 0 {
+        Some("offsets and counts begin at 1")
+    } else if last.is_none_or(|end| end > OFFSET_MAX) {
+        Some("the offset is too large")
+    } else if (row.head, row.epoch) != (record.last(), record.epoch) {
+        Some("the catalogue row does not fit the record")
+    } else if [&record.events, &record.personal, &row.summary].map(|text| str::from_utf8(text).is_ok()) != [true; 3] {
+        Some("a text is not UTF-8")
+    } else {
+        None
+    }
+}
+
+/// About the bytes that an append brings.
+pub(super) fn bytes(append: &Append) -> usize {
+    let contacts = append.contacts.iter().map(|(key, value)| key.len() + value.len());
+    append.record.events.len() + append.record.personal.len() + append.row.summary.len() + contacts.sum::<usize>()
+}
+
+/// Writes a batch, its catalogue row and contacts if the stream stands where the append expects it.
+pub(super) fn append(db: &Connection, append: &Append, checksum: &Checksum) -> rusqlite::Result<Appended> {
+    let Append { record, row, contacts } = append;
+    let expected = record.first - 1;
+    let place = place(db, &row.stream)?;
+    let head = place.map_or(0, |(_, head)| head);
+    if head != expected {
+        return Ok(Appended::NotWritten(AppendError::Conflict { head, expected }));
+    }
+    let number = match place {
+        Some((number, _)) => number,
+        None => db
+            .prepare_cached("INSERT INTO streams (name) VALUES (?1)")?
+            .insert([&row.stream])?,
+    };
+    db.prepare_cached(
+        "INSERT INTO records (id, batch, epoch, count, at, checksum, events, personal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        key(number, record.first),
+        record.batch.to_be_bytes(),
+        record.epoch.cast_signed(),
+        record.count,
+        record.at.0.cast_signed(),
+        checksum,
+        Text(&record.events),
+        Text(&record.personal),
+    ])?;
+    db.prepare_cached(
+        "REPLACE INTO catalogue (stream, epoch, head, next_deadline, summary) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        number,
+        row.epoch.cast_signed(),
+        row.head.cast_signed(),
+        row.next_deadline.map(|due| due.0.cast_signed()),
+        Text(&row.summary),
+    ])?;
+    for (key, value) in contacts {
+        db.prepare_cached("REPLACE INTO contacts (stream, key, value) VALUES (?1, ?2, ?3)")?
+            .execute(params![number, key, value.as_ref()])?;
+    }
+    Ok(Appended::Durable)
+}
+
+/// Replaces the stream's snapshot, if the stream reaches as far.
+pub(super) fn put_snapshot(
+    db: &Connection,
+    stream: &str,
+    snapshot: &Snapshot,
+    checksum: &Checksum,
+) -> rusqlite::Result<Appended> {
+    let (number, head) = place(db, stream)?.unwrap_or((0, 0));
+    if head == 0 || snapshot.offset > head {
+        let expected = snapshot.offset;
+        return Ok(Appended::NotWritten(AppendError::Conflict { head, expected }));
+    }
+    db.prepare_cached(
+        "REPLACE INTO snapshots (stream, epoch, offset, version, checksum, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        number,
+        snapshot.epoch.cast_signed(),
+        snapshot.offset.cast_signed(),
+        snapshot.version,
+        checksum,
+        snapshot.state.as_ref(),
+    ])?;
+    Ok(Appended::Durable)
+}
+
+/// Takes a stream's name and everything but its records, which [`erase_some`] erases bit by bit.
+pub(super) fn remove(db: &Connection, stream: &str) -> rusqlite::Result<Appended> {
+    if let Some((number, _)) = place(db, stream)? {
+        db.execute("DELETE FROM contacts WHERE stream = ?1", [number])?;
+        db.execute("DELETE FROM snapshots WHERE stream = ?1", [number])?;
+        db.execute("DELETE FROM catalogue WHERE stream = ?1", [number])?;
+        db.execute("UPDATE streams SET name = NULL WHERE number = ?1", [number])?;
+    }
+    Ok(Appended::Durable)
+}
+
+/// Erases some records of removed streams; false when there are none.
+pub(super) fn erase_some(db: &Connection) -> rusqlite::Result<bool> {
+    let removed = "SELECT number FROM streams WHERE name IS NULL LIMIT 1";
+    let Some(number) = db.query_row(removed, (), |row| row.get::<_, i64>(0)).optional()? else {
+        return Ok(false);
+    };
+    let erased = db.execute(
+        "DELETE FROM records WHERE id IN (SELECT id FROM records WHERE id BETWEEN ?1 AND ?2 LIMIT ?3)",
+        params![key(number, 0), key(number, OFFSET_MAX), ERASED_AT_ONCE],
+    )?;
+    if erased == 0 {
+        db.execute("DELETE FROM streams WHERE number = ?1", [number])?;
+    }
+    Ok(true)
+}
+
+/// A stream's number, and where it stands.
+fn place(db: &Connection, stream: &str) -> rusqlite::Result<Option<(i64, Offset)>> {
+    db.prepare_cached(
+        "SELECT s.number, coalesce(c.head, 0) FROM streams s LEFT JOIN catalogue c ON c.stream = s.number WHERE s.name = ?1",
+    )?
+    .query_row([stream], |row| Ok((row.get(0)?, unsigned(row, 1)?)))
+    .optional()
+}
+
+/// Records of a stream (?1 its first key, ?2 its last) from the one that begins at or before ?3.
+const READ: &str = "
+    SELECT first, batch, epoch, count, at, checksum, events, personal FROM records
+    WHERE id >= coalesce((SELECT max(id) FROM records WHERE id BETWEEN ?1 AND ?3), ?1) AND id <= ?2 ORDER BY id";
+
+/// The newest records of a stream (?1 its first key, ?2 its last), newest first, at most ?3.
+const TAIL: &str = "
+    SELECT first, batch, epoch, count, at, checksum, events, personal FROM records
+    WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT ?3";
+
+/// See [`crate::journal::Journal::read`].
+pub(super) fn read(db: &Connection, stream: &str, after: Offset, bytes_max: usize) -> Result<Vec<Record>, ReadError> {
+    let log = Log { stream };
+    // One transaction, so that head and records are of the same moment.
+    let db = &db.unchecked_transaction().map_err(|error| log.error(after, error))?;
+    let Some((number, head)) = place(db, stream).map_err(|error| log.error(after, error))? else {
+        return Ok(Vec::new());
+    };
+    let from = after.min(OFFSET_MAX - 1) + 1;
+    let mut statement = db.prepare_cached(READ).map_err(|error| log.error(after, error))?;
+    let mut rows = statement
+        .query([key(number, 0), key(number, OFFSET_MAX), key(number, from)])
+        .map_err(|error| log.error(after, error))?;
+    let (mut records, mut bytes, mut end) = (Vec::new(), 0, None);
+    while let Some(row) = rows
+        .next()
+        .map_err(|error| log.error(end.map_or(from, |end| end + 1), error))?
+    {
+        let next = end.map(|end| end + 1);
+        let record = stored(row)
+            .map_err(|error| log.error(next.unwrap_or(from), error))?
+            .verify(stream)?;
+        log.expect(record.first, next.unwrap_or(record.first.min(from)))?;
+        end = Some(record.last());
+        if record.last() <= after {
+            continue;
+        }
+        bytes += record.events.len() + record.personal.len();
+        if bytes > bytes_max && !records.is_empty() {
+            return Ok(records);
+        }
+        records.push(record);
+    }
+    log.expect_end(end.unwrap_or(0), head)?;
+    Ok(records)
+}
+
+/// See [`crate::journal::Journal::tail`].
+pub(super) fn tail(
+    db: &Connection,
+    stream: &str,
+    records_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<Record>, ReadError> {
+    let log = Log { stream };
+    let db = &db.unchecked_transaction().map_err(|error| log.error(0, error))?;
+    let Some((number, head)) = place(db, stream).map_err(|error| log.error(0, error))? else {
+        return Ok(Vec::new());
+    };
+    let limit = i64::try_from(records_max.max(1)).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(TAIL).map_err(|error| log.error(head, error))?;
+    let mut rows = statement
+        .query([key(number, 0), key(number, OFFSET_MAX), limit])
+        .map_err(|error| log.error(head, error))?;
+    let (mut records, mut bytes, mut begin) = (Vec::<Record>::new(), 0, None);
+    while let Some(row) = rows.next().map_err(|error| log.error(begin.unwrap_or(head), error))? {
+        let record = stored(row)
+            .map_err(|error| log.error(begin.unwrap_or(head), error))?
+            .verify(stream)?;
+        match begin {
+            None => log.expect_end(record.last(), head)?,
+            Some(begin) => log.expect(begin, record.last() + 1)?,
+        }
+        begin = Some(record.first);
+        bytes += record.events.len() + record.personal.len();
+        if bytes > bytes_max && !records.is_empty() {
+            break;
+        }
+        records.push(record);
+    }
+    if begin.is_none() {
+        log.expect_end(0, head)?;
+    }
+    records.reverse();
+    Ok(records)
+}
+
+/// All streams with their rows, in order of name.
+pub(super) fn catalogue(db: &Connection) -> Result<Vec<CatalogueRow>, ReadError> {
+    let rows = || -> rusqlite::Result<_> {
+        db.prepare_cached(
+            "SELECT s.name, c.epoch, c.head, c.next_deadline, c.summary FROM catalogue c
+             JOIN streams s ON s.number = c.stream WHERE s.name IS NOT NULL ORDER BY s.name",
+        )?
+        .query_map((), |row| {
+            Ok(CatalogueRow {
+                stream: row.get(0)?,
+                epoch: unsigned(row, 1)?,
+                head: unsigned(row, 2)?,
+                next_deadline: row.get::<_, Option<i64>>(3)?.map(|due| Timestamp(due.cast_unsigned())),
+                summary: bytes_of(row, 4)?,
+            })
+        })?
+        .collect()
+    };
+    rows().map_err(unavailable)
+}
+
+/// The stream's snapshot; a damaged one is reported in the log and is none.
+pub(super) fn snapshot(db: &Connection, stream: &str) -> Result<Option<Snapshot>, ReadError> {
+    let row = |row: &Row<'_>| {
+        let snapshot = Snapshot {
+            epoch: unsigned(row, 0)?,
+            offset: unsigned(row, 1)?,
+            version: row.get(2)?,
+            state: bytes_of(row, 4)?,
+        };
+        Ok((bytes_of(row, 3)?, snapshot))
+    };
+    let found = db
+        .prepare_cached(
+            "SELECT n.epoch, n.offset, n.version, n.checksum, n.state FROM snapshots n
+             JOIN streams s ON s.number = n.stream WHERE s.name = ?1",
+        )
+        .and_then(|mut statement| statement.query_row([stream], row).optional());
+    let damage = match found {
+        Ok(None) => return Ok(None),
+        Ok(Some((checksum, snapshot))) if checksum[..] == snapshot_checksum(stream, &snapshot) => {
+            return Ok(Some(snapshot));
+        }
+        Ok(Some(_)) => "its checksum does not fit".to_owned(),
+        Err(error) if is_damage(&error) => error.to_string(),
+        Err(error) => return Err(unavailable(error)),
+    };
+    tracing::warn!(stream, damage, "a damaged snapshot is ignored");
+    Ok(None)
+}
+
+/// Contacts of a stream whose key begins so, in order of key.
+pub(super) fn contacts(db: &Connection, stream: &str, prefix: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
+    let rows = || -> rusqlite::Result<_> {
+        let mut statement = db.prepare_cached(
+            "SELECT c.key, c.value FROM contacts c JOIN streams s ON s.number = c.stream
+             WHERE s.name = ?1 AND c.key >= ?2 ORDER BY c.key",
+        )?;
+        let mut rows = statement.query([stream, prefix])?;
+        let mut contacts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let key: String = row.get(0)?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            contacts.push((key, bytes_of(row, 1)?));
+        }
+        Ok(contacts)
+    };
+    rows().map_err(unavailable)
+}
+
+/// A record as it was found, not yet believed.
+struct Stored {
+    record: Record,
+    checksum: Bytes,
+}
+
+impl Stored {
+    fn verify(self, stream: &str) -> Result<Record, ReadError> {
+        if self.checksum[..] == record_checksum(stream, &self.record) && self.record.count > 0 {
+            return Ok(self.record);
+        }
+        let log = Log { stream };
+        Err(log.damaged(self.record.first, "its checksum does not fit".to_owned()))
+    }
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let record = Record {
+        first: unsigned(row, 0)?,
+        batch: u128::from_be_bytes(row.get(1)?),
+        epoch: unsigned(row, 2)?,
+        count: row.get(3)?,
+        at: Timestamp(unsigned(row, 4)?),
+        events: bytes_of(row, 6)?,
+        personal: bytes_of(row, 7)?,
+    };
+    let checksum = bytes_of(row, 5)?;
+    Ok(Stored { record, checksum })
+}
+
+/// How errors in one stream's log are told.
+struct Log<'a> {
+    stream: &'a str,
+}
+
+impl Log<'_> {
+    /// A record begins where the one before it ended.
+    fn expect(&self, first: Offset, expected: Offset) -> Result<(), ReadError> {
+        if first == expected {
+            return Ok(());
+        }
+        Err(self.damaged(first, format!("the record before it ends at {}", expected - 1)))
+    }
+
+    /// The log ends where the catalogue says.
+    fn expect_end(&self, end: Offset, head: Offset) -> Result<(), ReadError> {
+        if end == head {
+            return Ok(());
+        }
+        Err(self.damaged(end + 1, format!("the log ends at {end}, the stream's head is {head}")))
+    }
+
+    fn damaged(&self, offset: Offset, reason: String) -> ReadError {
+        ReadError::Damaged {
+            stream: self.stream.to_owned(),
+            offset,
+            reason,
+        }
+    }
+
+    fn error(&self, offset: Offset, error: rusqlite::Error) -> ReadError {
+        if is_damage(&error) {
+            self.damaged(offset, error.to_string())
+        } else {
+            unavailable(error)
+        }
+    }
+}
+
+fn unavailable(error: rusqlite::Error) -> ReadError {
+    ReadError::Unavailable(error.to_string())
+}
+
+/// Whether the file's contents are at fault: a broken page, or a value of another type than was written.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    match error {
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => true,
+        error => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+    }
+}
+
+/// The key of the record of a stream that begins at an offset.
+fn key(number: i64, first: Offset) -> i64 {
+    (number << OFFSET_BITS) | first.cast_signed()
+}
+
+/// SQLite's integers are signed; times, epochs and offsets keep their bits.
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+fn bytes_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        other => Err(rusqlite::Error::InvalidColumnType(
+            column,
+            "bytes".to_owned(),
+            other.data_type(),
+        )),
+    }
+}
+
+/// Bytes known to be UTF-8, stored as text so that the file can be read by hand.
+struct Text<'a>(&'a [u8]);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}

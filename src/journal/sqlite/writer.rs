@@ -1,0 +1,282 @@
+//! The writing thread: group commit, erasing, checkpoints, and what an error means.
+
+use std::iter::repeat;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::{Connection, ErrorCode, ffi};
+use tokio::sync::{oneshot, watch};
+
+use super::queue::{Queue, Taken};
+use super::store::{self, Checksum};
+use super::{Commit, OnCommit, refused};
+use crate::journal::{Append, AppendError, Appended, Snapshot, StreamId};
+
+/// Appends are taken into one transaction up to this size: about 30 ms of work.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// A checkpoint follows this much of log, as SQLite does by itself: it keeps readers and recovery quick.
+const CHECKPOINT_BYTES: usize = 4 << 20;
+
+/// What a job costs in the log beside its own bytes: a page of the catalogue and one of the records.
+const JOB_BYTES: usize = 2 * 4096;
+
+/// Something to write, and who waits for the outcome.
+pub(super) struct Job {
+    pub(super) bytes: usize,
+    pub(super) work: Work,
+    pub(super) answer: oneshot::Sender<Appended>,
+}
+
+/// What to write.
+pub(super) enum Work {
+    Append(Append, Checksum),
+    PutSnapshot(StreamId, Snapshot, Checksum),
+    Remove(StreamId),
+}
+
+impl Work {
+    fn execute(&self, db: &Connection) -> rusqlite::Result<Appended> {
+        match self {
+            Self::Append(append, checksum) => store::append(db, append, checksum),
+            Self::PutSnapshot(stream, snapshot, checksum) => store::put_snapshot(db, stream, snapshot, checksum),
+            Self::Remove(stream) => store::remove(db, stream),
+        }
+    }
+
+    fn is_removal(&self) -> bool {
+        matches!(self, Self::Remove(_))
+    }
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    db: Connection,
+    queue: Arc<Queue<Job>>,
+    failed: watch::Sender<Option<String>>,
+    on_commit: Option<OnCommit>,
+    /// Records of removed streams may be left.
+    erasing: bool,
+    /// About the bytes written to the log since the last checkpoint.
+    log_bytes: usize,
+}
+
+/// How a transaction ended that was not committed.
+#[derive(Debug, PartialEq, Eq)]
+enum Accident {
+    /// Nothing was written, and nothing will be until there is room.
+    Full,
+    /// Nothing was written.
+    Refused(String),
+    /// A sync failed, or a commit may or may not have been written: nothing can be promised any more.
+    Fatal(String),
+}
+
+/// Where in a transaction an error came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Begin,
+    Work,
+    Commit,
+}
+
+impl Writer {
+    pub(super) fn new(
+        db: Connection,
+        queue: Arc<Queue<Job>>,
+        failed: watch::Sender<Option<String>>,
+        on_commit: Option<OnCommit>,
+    ) -> Self {
+        Self {
+            db,
+            queue,
+            failed,
+            on_commit,
+            erasing: true,
+            log_bytes: 0,
+        }
+    }
+
+    /// Works until the queue ends.
+    pub(super) fn run(mut self) {
+        while let Some(group) = self.group() {
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if self.erasing {
+                self.erase();
+            }
+            if self.log_bytes >= CHECKPOINT_BYTES {
+                self.checkpoint("PASSIVE");
+            }
+        }
+        self.checkpoint("TRUNCATE");
+    }
+
+    /// All that waits, or the next thing that comes; nothing while there is something to erase.
+    fn group(&self) -> Option<Vec<Job>> {
+        let first = if self.erasing {
+            match self.queue.take_if(|_| true) {
+                Taken::Job(job) => job,
+                Taken::Nothing => return Some(Vec::new()),
+                Taken::End => return None,
+            }
+        } else {
+            self.queue.wait()?
+        };
+        // A removal is alone, so that it makes room even when there is none for the appends beside it.
+        let alone = first.work.is_removal();
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        while !alone && let Taken::Job(job) = self.queue.take_if(|job| fits(job, bytes)) {
+            bytes += job.bytes;
+            group.push(job);
+        }
+        Some(group)
+    }
+
+    fn commit(&mut self, mut group: Vec<Job>) {
+        if let Some(cause) = self.failed.borrow().clone() {
+            return answer(group, repeat(refused(cause)));
+        }
+        let begun = Instant::now();
+        let done = self.transact(|db| {
+            group
+                .iter()
+                .map(|job| job.work.execute(db))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        match done {
+            Ok(outcomes) => {
+                let took = begun.elapsed();
+                self.erasing |= group[0].work.is_removal();
+                self.log_bytes += group.iter().map(|job| job.bytes + JOB_BYTES).sum::<usize>();
+                let durable = group
+                    .iter()
+                    .zip(&outcomes)
+                    .filter_map(|(job, outcome)| match &job.work {
+                        Work::Append(append, _) if *outcome == Appended::Durable => Some(append.record.count as usize),
+                        _ => None,
+                    });
+                let (appends, events) = durable.fold((0, 0), |(appends, events), count| (appends + 1, events + count));
+                answer(group, outcomes);
+                if let Some(on_commit) = self.on_commit.as_ref().filter(|_| appends > 0) {
+                    on_commit(Commit { took, appends, events });
+                }
+            }
+            // One that SQLite cannot execute must not take the others with it.
+            Err((Accident::Refused(_), Phase::Work)) if group.len() > 1 => {
+                for job in group.drain(..) {
+                    self.commit(vec![job]);
+                }
+            }
+            Err((accident, _)) => answer(group, repeat(accident.outcome())),
+        }
+    }
+
+    fn erase(&mut self) {
+        match self.transact(store::erase_some) {
+            Ok(more) => {
+                self.erasing = more;
+                self.log_bytes += JOB_BYTES * 8;
+            }
+            Err((accident, _)) => {
+                // Goes on after the next removal or start.
+                self.erasing = false;
+                tracing::warn!(?accident, "records of a removed stream are not erased yet");
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, mode: &str) {
+        if self.failed.borrow().is_some() {
+            return;
+        }
+        self.log_bytes = 0;
+        if let Err(error) = store::checkpoint(&self.db, mode) {
+            match accident(&error, Phase::Work) {
+                Accident::Fatal(cause) => self.fail(&cause),
+                accident => tracing::warn!(?accident, "the journal's log is not copied into its file yet"),
+            }
+        }
+    }
+
+    /// One transaction: all of the work, durable, or nothing.
+    fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, (Accident, Phase)> {
+        let in_phase = |phase| move |error| (error, phase);
+        let begun = self.db.execute_batch("BEGIN IMMEDIATE").map_err(in_phase(Phase::Begin));
+        let worked = begun.and_then(|()| work(&self.db).map_err(in_phase(Phase::Work)));
+        let committed = worked.and_then(|done| {
+            let committed = self.db.execute_batch("COMMIT").map_err(in_phase(Phase::Commit));
+            committed.map(|()| done)
+        });
+        committed.map_err(|(error, phase)| {
+            let mut accident = accident(&error, phase);
+            // SQLite may have rolled back by itself.
+            if !self.db.is_autocommit()
+                && let Err(error) = self.db.execute_batch("ROLLBACK")
+            {
+                accident = Accident::Fatal(format!("rolling back: {error}"));
+            }
+            if let Accident::Fatal(cause) = &accident {
+                self.fail(cause);
+            }
+            (accident, phase)
+        })
+    }
+
+    fn fail(&self, cause: &str) {
+        tracing::error!(cause, "the journal can promise nothing any more");
+        let reason = format!("the journal failed: {cause}");
+        self.queue.close(&reason);
+        self.failed.send_replace(Some(reason));
+    }
+}
+
+impl Drop for Writer {
+    /// After a panic nobody else would answer what waits, nor stop the process.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fail("its writer panicked");
+            while let Some(job) = self.queue.wait() {
+                answer(vec![job], [refused("the journal's writer panicked".to_owned())]);
+            }
+        }
+    }
+}
+
+fn fits(job: &Job, bytes: usize) -> bool {
+    !job.work.is_removal() && bytes + job.bytes <= GROUP_BYTES_MAX
+}
+
+fn answer(group: Vec<Job>, outcomes: impl IntoIterator<Item = Appended>) {
+    for (job, outcome) in group.into_iter().zip(outcomes) {
+        // Who no longer waits needs no answer.
+        let _ = job.answer.send(outcome);
+    }
+}
+
+impl Accident {
+    fn outcome(&self) -> Appended {
+        match self {
+            Self::Full => Appended::NotWritten(AppendError::Full),
+            Self::Refused(reason) => refused(reason.clone()),
+            Self::Fatal(cause) => Appended::Unknown(cause.clone()),
+        }
+    }
+}
+
+/// What an error says about the transaction in which it came; the table is in the parent's documentation.
+fn accident(error: &rusqlite::Error, phase: Phase) -> Accident {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    let sync = matches!(extended, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC));
+    if sync {
+        Accident::Fatal(format!("a sync failed: {error}"))
+    } else if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        Accident::Full
+    } else if phase == Phase::Commit {
+        Accident::Fatal(format!("a commit failed: {error}"))
+    } else {
+        Accident::Refused(error.to_string())
+    }
+}
