@@ -1,6 +1,8 @@
 //! Hubbub.
 pub mod auth;
 pub mod clock;
+pub mod config;
+pub mod http;
 pub mod hub;
 pub mod journal;
 pub mod protocol;

@@ -1,0 +1,59 @@
+//! The accept loop and the routes: WebSocket upgrade, REST, pages, health and metrics. The only folder that
+//! knows axum.
+
+pub mod error;
+pub mod extract;
+mod health;
+pub mod router;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::telemetry::Metrics;
+
+/// Largest body of a request, unless its route says otherwise: a pasted list of 10,000 codes is about 400 kB.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// What every handler may use.
+#[derive(Clone)]
+pub struct App {
+    /// All rooms.
+    pub hub: Arc<Hub>,
+    /// Tokens.
+    pub auth: Arc<Auth>,
+    /// How the process was started.
+    pub config: Arc<Config>,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Server time.
+    pub clock: Clock,
+    draining: Arc<AtomicBool>,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(hub: Arc<Hub>, auth: Arc<Auth>, config: Arc<Config>, metrics: Metrics, clock: Clock) -> Self {
+        Self {
+            hub,
+            auth,
+            config,
+            metrics,
+            clock,
+            draining: Arc::default(),
+        }
+    }
+
+    /// From now on `/readyz` says no and no WebSocket is opened.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the process is going away.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
