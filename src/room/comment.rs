@@ -9,6 +9,7 @@ use super::audience::Audience;
 use super::audience::Visitor;
 use super::staff::By;
 use super::stage::{Act, MutedViewer, StaffOnly, StageEvent};
+use super::text::BlockedWords;
 use super::{Actor, Answer, Decision, Event, Luck, Offset, PersonId, Personal, Refusal, Room, Timestamp, ViewerNo};
 
 /// Longest comment, in characters as a person counts them (extended grapheme clusters).
@@ -282,7 +283,7 @@ pub struct Comments {
     /// The modes.
     pub modes: Modes,
     /// The room's blocked words.
-    pub blocked_words: Vec<String>,
+    pub blocked_words: BlockedWords,
     /// All that were posted.
     pub posted: u64,
     /// The last [`KEYFRAME_COMMENTS`] on stage, oldest first.

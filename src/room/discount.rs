@@ -360,6 +360,11 @@ pub(super) fn due(_room: &Room, _due: Timestamp, _now: Timestamp, _luck: &mut Lu
     Vec::new()
 }
 
+/// The end of the show closes every open discount.
+pub(super) fn at_show_end(_room: &Room, _now: Timestamp) -> Vec<Event> {
+    Vec::new()
+}
+
 impl Discounts {
     pub(super) fn next_deadline(&self, _room: &Room) -> Option<Timestamp> {
         None

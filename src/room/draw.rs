@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audience::{Address, Visitor};
 use super::discount::WhoCounts;
+use super::show::OpenDrawAtEnd;
 use super::staff::By;
 use super::stage::{DrawSummary, MyWin, PreparedDraw, StaffOnly, StageEvent};
 use super::{
@@ -417,7 +418,36 @@ pub(super) fn due(_room: &Room, _due: Timestamp, _now: Timestamp, _luck: &mut Lu
     Vec::new()
 }
 
+/// The entry that a comment is: `None` when no draw takes its phrase, `folded` by [`super::text::fold_phrase`].
+/// Otherwise the events that enter the viewer (none if they are in already) with the receipt, or why they
+/// cannot enter. Muted viewers are not asked about.
+pub(super) fn phrase_entry(
+    _room: &Room,
+    _viewer: ViewerNo,
+    _visitor: &Visitor,
+    _folded: &str,
+    _now: Timestamp,
+    _luck: &mut Luck,
+) -> Option<Result<(Vec<Event>, EntryReceipt), Refusal>> {
+    None
+}
+
+/// What the end of the show does to an open draw: it is locked, or cancelled where the host chose so.
+pub(super) fn at_show_end(
+    _room: &Room,
+    _choice: Option<OpenDrawAtEnd>,
+    _now: Timestamp,
+    _luck: &mut Luck,
+) -> Vec<Event> {
+    Vec::new()
+}
+
 impl Draws {
+    /// Whether a draw takes entries.
+    pub(super) fn is_open(&self) -> bool {
+        false
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         None
     }

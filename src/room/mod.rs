@@ -147,6 +147,9 @@ pub enum Answer {
         /// The author's number in this room, if a viewer.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<ViewerNo>,
+        /// It was a draw's phrase, and entered its author.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        entry: Option<draw::EntryReceipt>,
     },
     /// Comments were deleted; `deletion` names the act for its undo.
     Deleted {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::stage::StaffOnly;
 use super::{
     Actor, Answer, Command, Decision, Event, Hash, Key, Luck, Offset, PersonId, Personal, Refusal, Room, Timestamp,
-    ViewerNo,
+    ViewerNo, text,
 };
 
 /// How long an invitation is valid unless told otherwise.
@@ -308,6 +308,33 @@ impl Staff {
     }
 
     pub(super) fn apply(&mut self, _event: &StaffEvent, _at: Timestamp) {}
+}
+
+impl Staff {
+    /// Whether a name, folded by [`text::fold_name`], is one of the staff's, or promised by an invitation.
+    pub fn owns_name(&self, folded: &str) -> bool {
+        let members = self.members.values().filter(|member| member.role != Role::Store);
+        let names = members.map(|member| &member.name);
+        let invited = self.invitations.values().filter(|invitation| invitation.is_open());
+        names
+            .chain(invited.map(|invitation| &invitation.name))
+            .any(|name| text::fold_name(name.as_str()) == folded)
+    }
+}
+
+impl Invitation {
+    /// Neither taken up nor taken back; it may have expired.
+    fn is_open(&self) -> bool {
+        self.accepted.is_none() && !self.revoked
+    }
+}
+
+impl Room {
+    /// Whether a name looks like the host's or one of the staff's: no viewer may bear it.
+    pub fn staff_name_taken(&self, name: &str) -> bool {
+        let folded = text::fold_name(name);
+        folded == text::fold_name(&self.show.details.host) || self.staff.owns_name(&folded)
+    }
 }
 
 impl StaffEvent {

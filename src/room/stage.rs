@@ -573,7 +573,7 @@ impl Room {
             draws: self.draws.prepared(),
             discounts: self.discounts.prepared(),
             summary: self.summary(now),
-            blocked_words: self.comments.blocked_words.clone(),
+            blocked_words: self.comments.blocked_words.words().to_vec(),
             offstage: self.comments.offstage(),
             acts: self.comments.acts(),
             muted: self.comments.muted(&self.audience, now),
