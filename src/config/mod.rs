@@ -1,0 +1,100 @@
+//! What the process was told: flags over environment over file over default, checked once, at the start.
+
+mod network;
+mod options;
+mod origin;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use network::{BadNetwork, Network, counted};
+pub use options::{BadConfig, LogFormat, Options};
+pub use origin::{BadOrigin, Origin};
+
+use crate::hub::Limits;
+use crate::room::Secret;
+
+/// How the process runs, complete and checked. What each value means, and what goes wrong when it is too
+/// small or too large, stands at its option in [`Options`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where pages, REST and WebSockets are served.
+    pub listen: SocketAddr,
+    /// The data folder: journal, secret, covers.
+    pub data: PathBuf,
+    /// What links begin with; none: the address at which the page was opened.
+    pub public_url: Option<Origin>,
+    /// Where metrics are served, instead of on the main address.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Further origins whose pages may open WebSockets.
+    pub allow_origins: Vec<Origin>,
+    /// Origins whose pages may show ours in a frame.
+    pub frame_ancestors: Vec<Origin>,
+    /// Where the secret is that signs tokens; none: in the data folder.
+    pub secret_file: Option<PathBuf>,
+    /// The key of a store's own viewer tokens: a PEM public key, or a shared secret.
+    pub store_key: Option<Secret<String>>,
+    /// How long a drain may take.
+    pub drain: Duration,
+    /// Connections of this process at once.
+    pub connections_max: usize,
+    /// Connections of one address at once.
+    pub connections_per_address: usize,
+    /// Addresses that are not limited one by one.
+    pub exempt: Vec<Network>,
+    /// Rooms in memory at once.
+    pub rooms_max: usize,
+    /// Comments a second that reach a room's stage; none: all.
+    pub display_budget: Option<u32>,
+    /// Whether rates of comments and likes are checked.
+    pub rates: bool,
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How the log is written.
+    pub log: LogFormat,
+    /// What is logged.
+    pub log_filter: String,
+}
+
+impl Config {
+    /// What the hub must know of it.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connections_max: self.connections_max,
+            rooms_max: self.rooms_max,
+            display_budget: self.display_budget,
+            rates: self.rates,
+        }
+    }
+
+    /// The address of pages, as this machine can open it: with the public URL, that one; an address that
+    /// stands for all interfaces is shown as the loopback one.
+    pub fn page_url(&self) -> String {
+        if let Some(url) = &self.public_url {
+            return url.to_string();
+        }
+        format!("http://{}", reachable(self.listen))
+    }
+}
+
+/// The address at which this machine reaches a listener.
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
+    let mut address = listen;
+    match listen {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// Writes it as a file that gives the same again, each option with its explanation. No secrets stand in it.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        options::write_file(f, &Options::from(self))
+    }
+}

@@ -1,0 +1,495 @@
+//! The options, each once: its names on the command line, in the environment and in the file, its meaning
+//! and unit, and what goes wrong at both ends.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Origin};
+use crate::room::{Secret, comment::DISPLAY_BUDGET};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Options as they were given, by flags and environment or by a file; what is absent was not given there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Server options")]
+pub struct Options {
+    /// Address and port of pages, REST and WebSockets.
+    /// Default 127.0.0.1:8080: only this machine. 0.0.0.0:8080 listens on the network.
+    /// Port 0 takes a free one and says which.
+    #[arg(long, env = "HUBBUB_LISTEN", value_name = "ADDR", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+
+    /// The data folder: journal, secret and covers; made if it is not there, readable by its owner only.
+    /// Default ./data. One process at a time. On a disk whose sync lies, a power cut loses what was acknowledged.
+    #[arg(long, env = "HUBBUB_DATA", value_name = "DIR", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+
+    /// What links, QR codes and share cards begin with, such as https://live.example.com.
+    /// Default: the address at which the page was opened. Wrong: links lead nowhere.
+    #[arg(long, env = "HUBBUB_PUBLIC_URL", value_name = "URL", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+
+    /// Address and port of /metrics, which then leaves the main address.
+    /// Default: the main address, where a proxy in front should deny it to the world.
+    #[arg(long, env = "HUBBUB_METRICS_LISTEN", value_name = "ADDR", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Networks of the proxies in front, whose X-Forwarded-For, -Host and -Proto are believed. Repeatable.
+    /// Default none. Too narrow: all viewers seem to come from the proxy and share its limits.
+    /// Too wide: anybody can pretend to come from any address.
+    #[arg(
+        long,
+        env = "HUBBUB_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxy: Option<Vec<String>>,
+
+    /// Further origins whose pages may open WebSockets here, such as https://shop.example.com. Repeatable.
+    /// Default none: only pages of this server (its own host, the forwarded one, the public URL).
+    #[arg(
+        long,
+        env = "HUBBUB_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_origin: Option<Vec<String>>,
+
+    /// Origins whose pages may show the viewer page in a frame. Repeatable.
+    /// Default none: nobody can lay something over our buttons. The control page is never framed.
+    #[arg(
+        long,
+        env = "HUBBUB_FRAME_ANCESTOR",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_ancestor: Option<Vec<String>>,
+
+    /// The file with the secret that signs tokens.
+    /// Default: made at the first start in the data folder. Lost: everybody must sign in again and anonymous
+    /// viewers lose their codes.
+    #[arg(long, env = "HUBBUB_SECRET_FILE", value_name = "FILE", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<PathBuf>,
+
+    /// The file with the key of a store's own viewer tokens (JWT): a public key as PEM, or a shared secret of
+    /// at least 32 bytes; or the key itself in HUBBUB_STORE_KEY.
+    /// Default none: all viewers are anonymous.
+    #[arg(long, env = "HUBBUB_STORE_KEY_FILE", value_name = "FILE", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_key_file: Option<PathBuf>,
+
+    /// Seconds that a stop may take: clients are told to come back, what was acknowledged is flushed.
+    /// Default 8, 1 to 300. Too few: clients see a broken connection instead of a reason.
+    /// More than the supervisor waits (Docker: 10): the process is killed.
+    #[arg(long, env = "HUBBUB_DRAIN_SECONDS", value_name = "SECONDS", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_seconds: Option<u64>,
+
+    /// Connections at once. Default 20000, or what the file limit allows if that is less.
+    /// Too few: viewers are refused. Too many: memory, at about 8 KiB each.
+    #[arg(long, env = "HUBBUB_CONNECTIONS_MAX", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<usize>,
+
+    /// Connections of one address at once (IPv6: of one /64). Default 5000.
+    /// Too few: viewers behind one carrier or in one venue are refused. Too many: one address can take all.
+    #[arg(long, env = "HUBBUB_CONNECTIONS_PER_ADDRESS", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_address: Option<usize>,
+
+    /// Networks without a limit for each address: load generators. Repeatable; replaces the default.
+    /// Default 127.0.0.0/8 and ::1.
+    #[arg(
+        long,
+        env = "HUBBUB_EXEMPT",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exempt: Option<Vec<String>>,
+
+    /// Rooms in memory at once. Default 10000. Too few: rooms are refused that others do not use just then.
+    /// Too many: memory, from about 100 KiB for a quiet room to some MiB for a busy one.
+    #[arg(long, env = "HUBBUB_ROOMS_MAX", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rooms_max: Option<usize>,
+
+    /// Comments a second that a room shows; above it a fair sample is shown and all are kept. `off` shows all.
+    /// Default 8: what people can read. Low: lively rooms seem quiet. High: nobody can read along.
+    #[arg(long, env = "HUBBUB_DISPLAY_BUDGET", value_name = "N|off", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_budget: Option<String>,
+
+    /// Checks no rates of comments and likes: for benches only, one viewer can fill a room.
+    #[arg(long, env = "HUBBUB_NO_RATES", num_args = 0..=1, default_missing_value = "true", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_rates: Option<bool>,
+
+    /// Milliseconds that a request's head may take. Default 5000, 100 to 60000.
+    /// Too few: phones on bad networks are cut. Too many: silent connections hold their places.
+    #[arg(long, env = "HUBBUB_HEADER_TIMEOUT_MS", value_name = "MS", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_timeout_ms: Option<u64>,
+
+    /// How the log is written, to standard error. Default pretty.
+    #[arg(long, env = "HUBBUB_LOG", value_name = "FORMAT", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogFormat>,
+
+    /// What is logged, as tracing's filters say it: info, or hubbub=debug,warn. Default info.
+    #[arg(long, env = "HUBBUB_LOG_FILTER", value_name = "FILTER", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_filter: Option<String>,
+}
+
+/// What is wrong with the configuration, as one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadConfig {
+    /// A file cannot be read.
+    #[error("{} cannot be read: {cause}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The file with options is not as it must be.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Toml {
+        /// Which.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An option has a value that it cannot have.
+    #[error("{option}: `{value}` {reason}")]
+    Option {
+        /// Its name as a flag.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Options {
+    /// Reads a file of options.
+    ///
+    /// # Errors
+    ///
+    /// See [`BadConfig`].
+    pub fn read(path: &Path) -> Result<Self, BadConfig> {
+        let text = read(path)?;
+        toml::from_str(&text).map_err(|error| BadConfig::Toml {
+            path: path.to_owned(),
+            line: error
+                .span()
+                .map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+            reason: error.message().lines().collect::<Vec<_>>().join(" "),
+        })
+    }
+
+    /// These, and where they say nothing, those `below`.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            listen: self.listen.or(below.listen),
+            data: self.data.or(below.data),
+            public_url: self.public_url.or(below.public_url),
+            metrics_listen: self.metrics_listen.or(below.metrics_listen),
+            trusted_proxy: self.trusted_proxy.or(below.trusted_proxy),
+            allow_origin: self.allow_origin.or(below.allow_origin),
+            frame_ancestor: self.frame_ancestor.or(below.frame_ancestor),
+            secret_file: self.secret_file.or(below.secret_file),
+            store_key_file: self.store_key_file.or(below.store_key_file),
+            drain_seconds: self.drain_seconds.or(below.drain_seconds),
+            connections_max: self.connections_max.or(below.connections_max),
+            connections_per_address: self.connections_per_address.or(below.connections_per_address),
+            exempt: self.exempt.or(below.exempt),
+            rooms_max: self.rooms_max.or(below.rooms_max),
+            display_budget: self.display_budget.or(below.display_budget),
+            no_rates: self.no_rates.or(below.no_rates),
+            header_timeout_ms: self.header_timeout_ms.or(below.header_timeout_ms),
+            log: self.log.or(below.log),
+            log_filter: self.log_filter.or(below.log_filter),
+        }
+    }
+
+    /// Checks them, fills in the defaults, reads the store's key. `store_key` is what the environment gives.
+    ///
+    /// # Errors
+    ///
+    /// See [`BadConfig`].
+    pub fn check(self, store_key: Option<String>) -> Result<Config, BadConfig> {
+        let store_key = match (&self.store_key_file, store_key) {
+            (Some(path), _) => Some(read(path)?),
+            (None, given) => given,
+        };
+        let loopback = || vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
+        Ok(Config {
+            listen: self.listen.unwrap_or((IpAddr::from(Ipv4Addr::LOCALHOST), 8080).into()),
+            data: self.data.unwrap_or_else(|| PathBuf::from("./data")),
+            public_url: self.public_url.map(|url| parsed("--public-url", &url)).transpose()?,
+            metrics_listen: self.metrics_listen,
+            trusted_proxies: all_parsed("--trusted-proxy", self.trusted_proxy)?,
+            allow_origins: all_parsed("--allow-origin", self.allow_origin)?,
+            frame_ancestors: all_parsed("--frame-ancestor", self.frame_ancestor)?,
+            secret_file: self.secret_file,
+            store_key: store_key.map(|key| checked_key(key.trim())).transpose()?,
+            drain: Duration::from_secs(within("--drain-seconds", self.drain_seconds.unwrap_or(8), 1, 300)?),
+            connections_max: within(
+                "--connections-max",
+                self.connections_max.unwrap_or(20_000),
+                1,
+                1_000_000,
+            )?,
+            connections_per_address: within(
+                "--connections-per-address",
+                self.connections_per_address.unwrap_or(5_000),
+                1,
+                1_000_000,
+            )?,
+            exempt: all_parsed("--exempt", Some(self.exempt.unwrap_or_else(loopback)))?,
+            rooms_max: within("--rooms-max", self.rooms_max.unwrap_or(10_000), 1, 1_000_000)?,
+            display_budget: budget(self.display_budget)?,
+            rates: !self.no_rates.unwrap_or(false),
+            header_timeout: Duration::from_millis(within(
+                "--header-timeout-ms",
+                self.header_timeout_ms.unwrap_or(5_000),
+                100,
+                60_000,
+            )?),
+            log: self.log.unwrap_or_default(),
+            log_filter: checked_filter(self.log_filter.unwrap_or_else(|| "info".to_owned()))?,
+        })
+    }
+}
+
+/// The options that give this configuration again; the store's key is left out.
+impl From<&Config> for Options {
+    fn from(config: &Config) -> Self {
+        fn texts<T: ToString>(values: &[T]) -> Option<Vec<String>> {
+            Some(values.iter().map(T::to_string).collect())
+        }
+        Self {
+            listen: Some(config.listen),
+            data: Some(config.data.clone()),
+            public_url: config.public_url.as_ref().map(Origin::to_string),
+            metrics_listen: config.metrics_listen,
+            trusted_proxy: texts(&config.trusted_proxies),
+            allow_origin: texts(&config.allow_origins),
+            frame_ancestor: texts(&config.frame_ancestors),
+            secret_file: config.secret_file.clone(),
+            store_key_file: None,
+            drain_seconds: Some(config.drain.as_secs()),
+            connections_max: Some(config.connections_max),
+            connections_per_address: Some(config.connections_per_address),
+            exempt: texts(&config.exempt),
+            rooms_max: Some(config.rooms_max),
+            display_budget: Some(config.display_budget.map_or("off".to_owned(), |n| n.to_string())),
+            no_rates: Some(!config.rates),
+            header_timeout_ms: Some(config.header_timeout.as_millis() as u64),
+            log: Some(config.log),
+            log_filter: Some(config.log_filter.clone()),
+        }
+    }
+}
+
+/// Writes options as a file, each under its explanation; what is not set stands in a comment.
+pub(super) fn write_file(f: &mut fmt::Formatter<'_>, options: &Options) -> fmt::Result {
+    let values = toml::Table::try_from(options).map_err(|_| fmt::Error)?;
+    let command = Options::augment_args(clap::Command::new("hubbub"));
+    for argument in command.get_arguments() {
+        let help = argument.get_long_help().or(argument.get_help());
+        for line in help.map(ToString::to_string).unwrap_or_default().lines() {
+            writeln!(f, "# {line}")?;
+        }
+        let name = argument.get_id().as_str();
+        match values.get(name) {
+            Some(value) => writeln!(f, "{name} = {value}\n")?,
+            None => writeln!(f, "# {name} =\n")?,
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, BadConfig> {
+    std::fs::read_to_string(path).map_err(|cause| BadConfig::File {
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    })
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(option: &'static str, value: &str) -> Result<T, BadConfig> {
+    value.parse().map_err(|reason: T::Err| BadConfig::Option {
+        option,
+        value: value.to_owned(),
+        reason: reason.to_string(),
+    })
+}
+
+fn all_parsed<T: FromStr<Err: fmt::Display>>(
+    option: &'static str,
+    values: Option<Vec<String>>,
+) -> Result<Vec<T>, BadConfig> {
+    let values = values.unwrap_or_default();
+    values.iter().map(|value| parsed(option, value.trim())).collect()
+}
+
+fn within<T: PartialOrd + fmt::Display + Copy>(option: &'static str, value: T, min: T, max: T) -> Result<T, BadConfig> {
+    if value < min || value > max {
+        return Err(BadConfig::Option {
+            option,
+            value: value.to_string(),
+            reason: format!("is not from {min} to {max}"),
+        });
+    }
+    Ok(value)
+}
+
+fn budget(given: Option<String>) -> Result<Option<u32>, BadConfig> {
+    const OPTION: &str = "--display-budget";
+    match given.as_deref() {
+        None => Ok(Some(DISPLAY_BUDGET)),
+        Some("off") => Ok(None),
+        Some(number) => {
+            let number = number.parse().map_err(|_| BadConfig::Option {
+                option: OPTION,
+                value: number.to_owned(),
+                reason: "is not a whole number or `off`".to_owned(),
+            })?;
+            within(OPTION, number, 1, 1_000).map(Some)
+        }
+    }
+}
+
+fn checked_filter(filter: String) -> Result<String, BadConfig> {
+    parsed::<tracing_subscriber::EnvFilter>("--log-filter", &filter).map(|_| filter)
+}
+
+/// A shared secret below the hash's width can be guessed (RFC 7518, 3.2).
+fn checked_key(key: &str) -> Result<Secret<String>, BadConfig> {
+    if key.len() < 32 {
+        return Err(BadConfig::Option {
+            option: "--store-key-file",
+            value: format!("{} bytes", key.len()),
+            reason: "are too few for a key: at least 32".to_owned(),
+        });
+    }
+    Ok(Secret(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Options, BadConfig> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("hubbub.toml");
+        std::fs::write(&path, text).expect("writes");
+        Options::read(&path)
+    }
+
+    fn sentence(options: Options) -> String {
+        options.check(None).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn what_is_given_nearer_wins() {
+        let flags = Options {
+            drain_seconds: Some(3),
+            ..Options::default()
+        };
+        let below = file("drain_seconds = 5\nrooms_max = 7\ntrusted_proxy = ['10.0.0.0/8']").expect("reads");
+        let config = flags.over(below).check(None).expect("is good");
+        assert_eq!(config.drain, Duration::from_secs(3));
+        assert_eq!(config.rooms_max, 7);
+        assert_eq!(config.trusted_proxies.len(), 1);
+        assert_eq!(config.connections_max, 20_000);
+    }
+
+    #[test]
+    fn a_printed_configuration_reads_back_as_itself() {
+        let given =
+            file("display_budget = 'off'\npublic_url = 'https://live.example'\nno_rates = true").expect("reads");
+        let config = given.check(None).expect("is good");
+        let again = file(&config.to_string()).expect("reads").check(None).expect("is good");
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn each_wrong_value_is_named_in_one_sentence() {
+        let public_url = Options {
+            public_url: Some("live.example/path".to_owned()),
+            ..Options::default()
+        };
+        assert_eq!(
+            sentence(public_url),
+            "--public-url: `live.example/path` is not http:// or https://, a host and perhaps a port, without a path"
+        );
+        let drain_seconds = Options {
+            drain_seconds: Some(0),
+            ..Options::default()
+        };
+        assert_eq!(sentence(drain_seconds), "--drain-seconds: `0` is not from 1 to 300");
+        let exempt = Options {
+            exempt: Some(vec!["10.0.0.0/99".to_owned()]),
+            ..Options::default()
+        };
+        assert!(sentence(exempt).starts_with("--exempt: `10.0.0.0/99` is not an address"));
+        let display_budget = Options {
+            display_budget: Some("some".to_owned()),
+            ..Options::default()
+        };
+        assert!(sentence(display_budget).contains("whole number or `off`"));
+    }
+
+    #[test]
+    fn a_files_mistake_is_named_with_its_line() {
+        let error = file("rooms_max = 7\nroms_max = 8")
+            .expect_err("must be refused")
+            .to_string();
+        assert!(error.contains("line 2: unknown field `roms_max`"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_stores_key_is_in_no_output() {
+        const KEY: &str = "canary-canary-canary-canary-canary";
+        let config = Options::default().check(Some(KEY.to_owned())).expect("is good");
+        assert!(config.store_key.is_some());
+        assert!(!format!("{config:?}{config}").contains(KEY));
+        assert!(Options::default().check(Some("short".to_owned())).is_err());
+    }
+}
