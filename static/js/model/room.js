@@ -1,0 +1,355 @@
+// @ts-check
+/**
+ * What a page knows of a room: the fold of the server's messages. Pure: a state and a message give the next
+ * state, nothing else is touched, and what did not change keeps its identity, so that a page can compare.
+ */
+
+/** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../types.js").Stage} Stage */
+/** @typedef {import("../types.js").Backstage} Backstage */
+/** @typedef {import("../types.js").Comment} Comment */
+/** @typedef {import("../types.js").Mine} Mine */
+/** @typedef {import("../types.js").ShowCard} ShowCard */
+/** @typedef {import("../types.js").DrawCard} DrawCard */
+/** @typedef {import("../types.js").FeedEvent} FeedEvent */
+
+/**
+ * @typedef {object} RoomState
+ * @property {Stage | null} stage
+ * @property {Omit<Backstage, "stage"> | null} backstage what staff have besides the stage
+ * @property {Mine} mine
+ * @property {string | null} viewer who I am
+ * @property {any} role for staff
+ * @property {import("../types.js").Health | null} health for staff
+ * @property {{k: number, n: number, at: number} | null} sample the last busy second: shown k of n
+ * @property {number} keyframes how many were taken: when it grows, everything was replaced
+ * @property {number} at server time of the last batch
+ */
+
+/** Comments kept in a page. */
+export const COMMENTS_MAX = 150;
+/** Comments off stage and moderation acts kept backstage, as in a keyframe. */
+const BACKSTAGE_MAX = 50;
+
+/** @returns {RoomState} */
+export function emptyRoom() {
+  return {
+    stage: null,
+    backstage: null,
+    mine: { watched_ms: 0 },
+    viewer: null,
+    role: null,
+    health: null,
+    sample: null,
+    keyframes: 0,
+    at: 0,
+  };
+}
+
+/**
+ * @param {RoomState} state
+ * @param {Message} message one that the cursor rule lets through
+ * @returns {RoomState}
+ */
+export function reduce(state, message) {
+  if (message.keyframe) {
+    const { at, state: stage } = message.keyframe;
+    return { ...state, stage, at, sample: null, keyframes: state.keyframes + 1 };
+  }
+  if (message.backstage_keyframe) {
+    const { at, state: backstage } = message.backstage_keyframe;
+    const { stage, ...rest } = backstage;
+    return { ...state, stage, backstage: rest, at, sample: null, keyframes: state.keyframes + 1 };
+  }
+  const delta = message.delta || message.backstage_delta;
+  if (delta) {
+    let next = { ...state, at: delta.at };
+    for (const event of delta.events) next = applyEvent(next, event, delta.at);
+    return next;
+  }
+  if (message.pulse && state.stage) {
+    return { ...state, stage: withTotals(state.stage, message.pulse.totals) };
+  }
+  if (message.joined) {
+    const { mine, viewer = null, role = null } = message.joined;
+    return { ...state, mine, viewer, role };
+  }
+  if (message.mine) return { ...state, mine: message.mine.mine };
+  if (message.ok) return { ...state, mine: withAnswer(state.mine, message.ok.answer) };
+  if (message.health) return { ...state, health: message.health };
+  return state;
+}
+
+/**
+ * @param {RoomState} state
+ * @param {FeedEvent} event
+ * @param {number} at server time of the batch
+ * @returns {RoomState}
+ */
+function applyEvent(state, event, at) {
+  if (!state.stage) return state;
+  const [name] = Object.keys(event);
+  const of = event[name];
+  const onStage = STAGE[name];
+  const backstage = state.backstage && BACKSTAGE[name];
+  let next = state;
+  if (onStage) next = { ...next, stage: { ...state.stage, ...onStage(state.stage, of, at) } };
+  if (backstage && state.backstage) {
+    next = { ...next, backstage: { ...state.backstage, ...backstage(state.backstage, of, state) } };
+  }
+  if (name === "sampled") next = { ...next, sample: { k: of.comments.length, n: of.n, at } };
+  if (name === "deleted") next = { ...next, mine: withoutComments(next.mine, of.comments) };
+  return next;
+}
+
+/** @type {Record<string, (stage: Stage, of: any, at: number) => Partial<Stage>>} */
+const STAGE = {
+  comment: (stage, comment, at) => ({ comments: withComments(stage.comments, [comment], at) }),
+  sampled: (stage, { comments }, at) => ({ comments: withComments(stage.comments, comments, at) }),
+  restored: (stage, { comments }, at) => ({ comments: withComments(stage.comments, comments, at) }),
+  deleted: (stage, { comments }) => ({
+    comments: stage.comments.filter((comment) => !comments.includes(comment.id)),
+    pinned: stage.pinned && comments.includes(stage.pinned.id) ? undefined : stage.pinned,
+  }),
+  pinned: (_, pinned) => ({ pinned }),
+  unpinned: () => ({ pinned: undefined }),
+  modes: (_, modes) => ({ modes }),
+  show: (stage, change, at) => ({ show: changedShow(stage.show, change, at) }),
+  discount_opened: (stage, card) => ({ discounts: withCard(stage.discounts, card) }),
+  discount_closed: (stage, { id, why }) => ({
+    discounts: changed(stage.discounts, id, (card) => ({
+      ...card,
+      closed: why,
+      remaining: why === "sold_out" ? 0 : card.remaining,
+    })),
+  }),
+  draw_opened: (stage, card) => ({ draws: withCard(stage.draws, card) }),
+  entry_struck: (stage, { id, entry, reason }) => ({
+    draws: changed(stage.draws, id, (card) => ({ ...card, struck: [...(card.struck || []), { entry, reason }] })),
+  }),
+  draw_locked: (stage, { id, count, root, reveal_at }) => ({
+    draws: changed(stage.draws, id, (card) => ({
+      ...card,
+      entries: count,
+      phase: { locked: { count, root, reveal_at } },
+    })),
+  }),
+  draw_revealed: (stage, { id, seed, winners, claim_until }) => ({
+    draws: changed(stage.draws, id, (card) => {
+      const { count, root } = card.phase.locked || { count: card.entries, root: "" };
+      return { ...card, phase: { revealed: { count, root, seed, winners, claim_until } } };
+    }),
+  }),
+  draw_redrawn: (stage, { id, instead_of, winners, claim_until }) => ({
+    draws: changed(stage.draws, id, (card) => redrawn(card, instead_of, winners, claim_until)),
+  }),
+  draw_cancelled: (stage, { id, reason }) => ({
+    draws: changed(stage.draws, id, (card) => ({ ...card, phase: { cancelled: { reason } } })),
+  }),
+};
+
+/** @typedef {Omit<Backstage, "stage">} Rest */
+/** @type {Record<string, (backstage: Rest, of: any, state: RoomState) => Partial<Rest>>} */
+const BACKSTAGE = {
+  offstage: (backstage, comment, state) => ({
+    offstage: [...backstage.offstage, { at: state.at, ...comment }].slice(-BACKSTAGE_MAX),
+  }),
+  deleted: (backstage, { comments }) => ({
+    offstage: backstage.offstage.filter((comment) => !comments.includes(comment.id)),
+  }),
+  act: (backstage, act, state) => ({
+    acts: [...backstage.acts, act].slice(-BACKSTAGE_MAX),
+    muted: withMuteAct(backstage.muted, act, state),
+  }),
+  blocked_words: (_, { words }) => ({ blocked_words: words }),
+  draw_prepared: (backstage, draw) => ({ draws: withCard(backstage.draws, draw) }),
+  discount_prepared: (backstage, discount) => ({ discounts: withCard(backstage.discounts, discount) }),
+  removed: (backstage, { id }) => ({
+    draws: without(backstage.draws, id),
+    discounts: without(backstage.discounts, id),
+  }),
+  draw_opened: (backstage, { id }) => ({ draws: without(backstage.draws, id) }),
+  discount_opened: (backstage, { id }) => ({ discounts: without(backstage.discounts, id) }),
+  codes_added: (backstage, { id, count }) => ({
+    discounts: changed(backstage.discounts, id, (one) => ({ ...one, codes: (one.codes || 0) + count })),
+  }),
+  show: (_, change) => (change.changed && change.changed.goals ? { goals: change.changed.goals } : {}),
+  display_budget: (_, { per_second }) => ({ display_budget: per_second }),
+};
+
+/**
+ * @param {ShowCard} show
+ * @param {Record<string, any>} change one key: created, changed, started, paused, resumed, ending, end_undone, ended
+ * @param {number} at
+ * @returns {ShowCard}
+ */
+function changedShow(show, change, at) {
+  const [name] = Object.keys(change);
+  const of = change[name];
+  switch (name) {
+    case "created":
+      return { ...show, details: of, state: of.scheduled_at ? "scheduled" : "draft" };
+    case "changed":
+      return withDetails(show, of);
+    case "started":
+      return { ...show, state: "live", started_at: show.started_at || at, live_since: at };
+    case "resumed":
+      return { ...show, state: "live", live_since: at };
+    case "paused":
+      return { ...notLive(show, at), state: "paused" };
+    case "ending":
+      return { ...show, ends_at: of.ends_at };
+    case "end_undone":
+      return { ...show, ends_at: undefined };
+    case "ended":
+      return { ...notLive(show, at), state: "ended", ends_at: undefined, ended_at: at, redeem_until: of.redeem_until };
+    default:
+      return show;
+  }
+}
+
+/** @param {ShowCard} show @param {number} at @returns {ShowCard} */
+function notLive(show, at) {
+  return { ...show, live_ms: liveMs(show, at), live_since: undefined };
+}
+
+/** @param {ShowCard} show @param {Record<string, any>} change `null` clears @returns {ShowCard} */
+function withDetails(show, change) {
+  /** @type {Record<string, any>} */
+  const details = { ...show.details };
+  for (const [field, value] of Object.entries(change)) {
+    if (value === null) delete details[field];
+    else details[field] = value;
+  }
+  const waiting = show.state === "draft" || show.state === "scheduled";
+  const state = waiting ? (details.scheduled_at ? "scheduled" : "draft") : show.state;
+  return { ...show, state, details: /** @type {any} */ (details) };
+}
+
+/**
+ * Live time without pauses, ms, at the server's time `now`.
+ *
+ * @param {ShowCard} show
+ * @param {number} now
+ */
+export function liveMs(show, now) {
+  return show.live_ms + (show.live_since ? Math.max(0, now - show.live_since) : 0);
+}
+
+/** @param {Stage} stage @param {import("../types.js").Totals} totals @returns {Stage} */
+function withTotals(stage, totals) {
+  const remaining = totals.remaining || {};
+  const entries = totals.entries || {};
+  return {
+    ...stage,
+    totals: { ...totals, likes: Math.max(totals.likes, stage.totals.likes) },
+    discounts: counted(stage.discounts, "remaining", remaining),
+    draws: counted(stage.draws, "entries", entries),
+  };
+}
+
+/**
+ * @template {{id: string}} Card
+ * @param {Card[]} cards
+ * @param {keyof Card} field
+ * @param {Record<string, number>} counts
+ * @returns {Card[]}
+ */
+function counted(cards, field, counts) {
+  const moved = cards.some((card) => counts[card.id] !== undefined && counts[card.id] !== card[field]);
+  if (!moved) return cards;
+  return cards.map((card) => (counts[card.id] === undefined ? card : { ...card, [field]: counts[card.id] }));
+}
+
+/** @param {DrawCard} card @param {number[]} insteadOf @param {import("../types.js").Winner[]} winners @param {number} claimUntil @returns {DrawCard} */
+function redrawn(card, insteadOf, winners, claimUntil) {
+  const revealed = card.phase.revealed;
+  if (!revealed) return card;
+  const fresh = [...winners];
+  const next = [];
+  for (const winner of revealed.winners) {
+    if (!insteadOf.includes(winner.entry)) next.push(winner);
+    else if (fresh.length) next.push(/** @type {import("../types.js").Winner} */ (fresh.shift()));
+  }
+  return { ...card, phase: { revealed: { ...revealed, winners: next.concat(fresh), claim_until: claimUntil } } };
+}
+
+/**
+ * Comments put in their places by id; the newest {@link COMMENTS_MAX} stay.
+ *
+ * @param {Comment[]} comments oldest first
+ * @param {Comment[]} more
+ * @param {number} at for those that carry no time of their own
+ * @returns {Comment[]}
+ */
+function withComments(comments, more, at) {
+  const have = new Set(comments.map((comment) => comment.id));
+  const fresh = more.filter((comment) => !have.has(comment.id)).map((comment) => ({ ...comment, at: comment.at || at }));
+  if (!fresh.length) return comments;
+  const all = comments.concat(fresh);
+  const inOrder = !comments.length || fresh[0].id > comments[comments.length - 1].id;
+  if (!inOrder || fresh.length > 1) all.sort((one, other) => one.id - other.id);
+  return all.slice(-COMMENTS_MAX);
+}
+
+/** @param {Mine} mine @param {number[]} ids @returns {Mine} */
+function withoutComments(mine, ids) {
+  if (!mine.offstage || !mine.offstage.some((comment) => ids.includes(comment.id))) return mine;
+  return { ...mine, offstage: mine.offstage.filter((comment) => !ids.includes(comment.id)) };
+}
+
+/**
+ * An answer brings forward what is mine before the next `mine` says the same.
+ *
+ * @param {Mine} mine
+ * @param {Record<string, any>} answer
+ * @returns {Mine}
+ */
+function withAnswer(mine, answer) {
+  if (answer.claim) {
+    const { discount, unit } = answer.claim;
+    const others = (mine.claims || []).filter((claim) => claim.discount !== discount || claim.unit !== unit);
+    return { ...mine, claims: [...others, answer.claim] };
+  }
+  if (answer.entry) {
+    const others = (mine.entries || []).filter((entry) => entry.draw !== answer.entry.draw);
+    return { ...mine, entries: [...others, answer.entry] };
+  }
+  if (answer.prize) {
+    const { draw, entry, code } = answer.prize;
+    const wins = (mine.wins || []).map((win) =>
+      win.draw === draw && win.entry === entry ? { ...win, claimed: true, code } : win,
+    );
+    return { ...mine, wins };
+  }
+  if (answer.comment && answer.comment.by !== undefined) return { ...mine, number: answer.comment.by };
+  return mine;
+}
+
+/** @param {import("../types.js").MutedViewer[]} muted @param {import("../types.js").Act} act @param {RoomState} state */
+function withMuteAct(muted, act, state) {
+  const { muted: one, unmuted } = act.what;
+  const viewer = (one || unmuted || {}).viewer;
+  if (viewer === undefined) return muted;
+  const others = muted.filter((other) => other.viewer !== viewer);
+  if (!one) return others;
+  const said = [...(state.stage ? state.stage.comments : []), ...(state.backstage ? state.backstage.offstage : [])];
+  const last = said.reverse().find((comment) => comment.by === viewer);
+  return [...others, { viewer, name: last ? last.name : "", until: one.until }];
+}
+
+/** @template {{id: string}} Card @param {Card[]} cards @param {Card} card @returns {Card[]} */
+function withCard(cards, card) {
+  const known = cards.some((one) => one.id === card.id);
+  return known ? changed(cards, card.id, () => card) : [...cards, card];
+}
+
+/** @template {{id: string}} Card @param {Card[]} cards @param {string} id @param {(card: Card) => Card} change @returns {Card[]} */
+function changed(cards, id, change) {
+  return cards.map((card) => (card.id === id ? change(card) : card));
+}
+
+/** @template {{id: string}} Card @param {Card[]} cards @param {string} id @returns {Card[]} */
+function without(cards, id) {
+  return cards.filter((card) => card.id !== id);
+}
