@@ -6,6 +6,7 @@
 //! [`show`], [`staff`], [`audience`], [`comment`], [`draw`], [`discount`]. This file only composes them.
 
 pub mod audience;
+mod codes;
 pub mod comment;
 pub mod discount;
 pub mod draw;
@@ -305,7 +306,7 @@ impl Room {
             }
             Command::EnterDraw(draw) => draw::enter(self, viewer, visitor, draw, now, luck),
             Command::ClaimPrize(claim) => draw::claim_prize(self, viewer, claim, now, luck),
-            Command::Claim(claim) => discount::claim(self, viewer, visitor, claim, now, luck),
+            Command::Claim(claim) => discount::claim(self, viewer, visitor, claim, now),
             _ => Err(Refusal::NotAllowed),
         }?;
         if let (Some(met), false) = (met, decision.events.is_empty()) {
@@ -372,7 +373,7 @@ impl Room {
             self.show.next_deadline(),
             self.comments.next_deadline(),
             self.draws.next_deadline(),
-            self.discounts.next_deadline(self),
+            self.discounts.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -388,7 +389,7 @@ impl Room {
                 self.draws.next_deadline(),
                 draw::due as fn(&Room, Timestamp, Timestamp, &mut Luck) -> Vec<Event>,
             ),
-            (self.discounts.next_deadline(self), discount::due),
+            (self.discounts.next_deadline(), discount::due),
             (self.comments.next_deadline(), comment::due),
             (self.show.next_deadline(), show::due),
         ]
