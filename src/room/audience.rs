@@ -2,13 +2,23 @@
 //!
 //! Presence is known to the core only from pulses. A node reports who came and who left, the latter once
 //! the grace has passed, with the time at which the last connection broke.
+//!
+//! **Watch time** is the union of a viewer's present time on all nodes while the show is live. It is counted on
+//! the *live clock*, which stands while the show is not live, so that pauses need no bookkeeping and a time
+//! reported late is counted right. Absence within the grace counts, since no node reports it.
+//!
+//! **An outage** is not watched time. How long a node that died still had its viewers, the room knows only from
+//! its pulses: with the first pulse of its next run, counting ends for them at its last pulse before, and begins
+//! again when each is reported present. Until then they stay present, in reconnect grace. Other events between
+//! (a comment just after the restart) move neither end. So that a calm room loses little, a pulse is journaled
+//! at least every [`HEARTBEAT_MS`] while somebody watches a live show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::show::{ShowEvent, State};
-use super::{Decision, Event, Key, Personal, Refusal, Room, Timestamp, ViewerId, ViewerNo};
+use super::{Answer, Decision, Event, Key, Personal, Refusal, Room, Timestamp, ViewerId, ViewerNo, text};
 
 /// A viewer whose last connection broke counts as present for this long.
 pub const GRACE_MS: u64 = 12_000;
@@ -16,6 +26,11 @@ pub const GRACE_MS: u64 = 12_000;
 pub const RENAME_MS: u64 = 60_000;
 /// Arrivals and departures in one pulse, together.
 pub const PULSE_CHANGES_MAX: usize = 2_000;
+/// While somebody watches a live show, a pulse is journaled at least so often: what an outage can cost a
+/// viewer in watch time.
+pub const HEARTBEAT_MS: u64 = 60_000;
+/// Stretches of live time without a pause that are kept. Times reported late reach back seconds.
+const STRETCHES_KEPT: usize = 64;
 
 /// What the shell knows of a viewer who asks for something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +88,7 @@ pub struct Pulse {
 pub struct Arrival {
     /// Who.
     pub id: ViewerId,
-    /// The nickname they brought; counts only the first time.
+    /// The nickname they brought; counts only the first time, and is empty in the events after that.
     pub name: Personal,
     /// Known to the store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -128,9 +143,12 @@ pub enum AudienceEvent {
         /// Who came. Those not yet known get the next numbers, in this order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         arrived: Vec<Arrival>,
-        /// Who left, also those forgotten with an earlier run.
+        /// Who left.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left: Vec<Departure>,
+        /// Whoever the node had reported under an earlier run and not again since left then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forgotten_at: Option<Timestamp>,
         /// The totals after it.
         totals: Totals,
     },
@@ -161,16 +179,27 @@ pub struct Viewer {
     /// Nickname.
     pub name: Personal,
     /// Known to the store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub store: bool,
     /// Last rename.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_at: Option<Timestamp>,
-    /// Present since, if present (while not live it may be before the start).
+    /// Present since, if present (in reconnect grace too; while not live it may be before the start).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present_since: Option<Timestamp>,
-    /// Watch time before `present_since`, ms, counted only while live.
-    pub watched_ms: u64,
+    /// Watch time that is over, ms.
+    #[serde(default)]
+    watched_ms: u64,
+    /// Where the live clock stood when the watch time that is being counted began; `None` while absent or in
+    /// reconnect grace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counting_from: Option<u64>,
+    /// Where the live clock stood at the latest departure: nothing before it is counted again.
+    #[serde(default)]
+    counted_to: u64,
 }
 
-/// The audience's part of the room's state.
+/// The audience's part of the room's state. A viewer takes about 200 bytes of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audience {
     /// By number: `viewers[n - 1]`.
@@ -180,30 +209,557 @@ pub struct Audience {
     pub totals: Totals,
     /// Most viewers present at once, and when.
     pub peak: Option<(u32, Timestamp)>,
-    /// Last pulse number of each (node, run).
-    pulses: BTreeMap<u32, (u64, u64)>,
-    /// Since when the show is live without a pause, for watch time.
-    live_since: Option<Timestamp>,
+    nodes: BTreeMap<u32, Node>,
+    live: LiveClock,
+    watch: Watch,
 }
 
-pub(super) fn rename(_room: &Room, _viewer: ViewerNo, _rename: &Rename, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
+/// What one node has reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Node {
+    run: u64,
+    run_before: Option<u64>,
+    /// Number and time of its last pulse in this run.
+    number: u64,
+    at: Timestamp,
+    /// Whom it has reported present in this run.
+    here: BTreeSet<ViewerNo>,
+    /// Whom it had reported present when an earlier run died, and not yet again: in reconnect grace.
+    awaited: BTreeSet<ViewerNo>,
 }
 
-pub(super) fn pulse(_room: &Room, _pulse: &Pulse, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
+/// How a node stands to a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Away,
+    Awaited,
+    Here,
+}
+
+impl Node {
+    fn new(run: u64) -> Self {
+        Self {
+            run,
+            run_before: None,
+            number: 0,
+            at: Timestamp::default(),
+            here: BTreeSet::new(),
+            awaited: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a pulse was counted already, or comes from a process that is gone.
+    fn has(&self, pulse: &Pulse) -> bool {
+        (self.run == pulse.run && pulse.number <= self.number) || self.run_before == Some(pulse.run)
+    }
+
+    fn has_viewer(&self, number: ViewerNo) -> bool {
+        self.here.contains(&number) || self.awaited.contains(&number)
+    }
+
+    /// How it stands to a viewer for a pulse of `run`.
+    fn place(&self, number: ViewerNo, run: u64) -> Place {
+        match (self.here.contains(&number), self.awaited.contains(&number)) {
+            (true, _) if self.run == run => Place::Here,
+            (false, false) => Place::Away,
+            _ => Place::Awaited,
+        }
+    }
+}
+
+/// How long the show had been live, without pauses, at any time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct LiveClock {
+    stretches: Vec<Stretch>,
+}
+
+/// Live time without a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stretch {
+    from: Timestamp,
+    until: Option<Timestamp>,
+    /// Live time before it, ms.
+    before_ms: u64,
+}
+
+impl LiveClock {
+    fn at(&self, time: Timestamp) -> u64 {
+        let begun = self.stretches.partition_point(|stretch| stretch.from <= time);
+        match begun.checked_sub(1).and_then(|last| self.stretches.get(last)) {
+            Some(stretch) => {
+                let until = stretch.until.map_or(time, |until| until.min(time));
+                stretch.before_ms + until.since(stretch.from)
+            }
+            None => self.stretches.first().map_or(0, |first| first.before_ms),
+        }
+    }
+
+    fn runs(&self) -> bool {
+        self.stretches.last().is_some_and(|last| last.until.is_none())
+    }
+
+    fn go(&mut self, from: Timestamp) {
+        if self.runs() {
+            return;
+        }
+        let before_ms = self.at(from);
+        if self.stretches.len() == STRETCHES_KEPT {
+            self.stretches.remove(0);
+        }
+        self.stretches.push(Stretch {
+            from,
+            until: None,
+            before_ms,
+        });
+    }
+
+    fn stop(&mut self, until: Timestamp) {
+        if let Some(last) = self.stretches.last_mut() {
+            last.until.get_or_insert(until);
+        }
+    }
+}
+
+/// The watch time of all viewers together, kept as sums so that asking for it costs nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Watch {
+    /// That is over, ms.
+    over_ms: u64,
+    /// Viewers whose time is being counted.
+    counting: u32,
+    /// Sum of their `counting_from`.
+    from_ms: u64,
+}
+
+/// A change of presence, as of its time.
+enum Change<'a> {
+    Came(&'a Arrival),
+    Left(&'a Departure),
+}
+
+/// Arrivals and departures in order of time. At the same time somebody comes before they leave: one who left
+/// comes back a grace later at the earliest.
+fn in_order<'a>(arrived: &'a [Arrival], left: &'a [Departure]) -> Vec<Change<'a>> {
+    let came = arrived.iter().map(Change::Came);
+    let mut changes: Vec<_> = came.chain(left.iter().map(Change::Left)).collect();
+    changes.sort_by_key(|change| match change {
+        Change::Came(arrival) => arrival.at,
+        Change::Left(departure) => departure.at,
+    });
+    changes
+}
+
+/// The viewer's number, and the event that makes them known if they are not.
+pub(super) fn meet(room: &Room, visitor: &Visitor) -> (ViewerNo, Option<Event>) {
+    if let Some(number) = room.audience.number(visitor.id) {
+        return (number, None);
+    }
+    let number = room.audience.next_number();
+    let met = AudienceEvent::Met {
+        id: visitor.id,
+        number,
+        name: StaffNames::of(room).admit(&visitor.name, visitor.id),
+        store: visitor.store,
+    };
+    (number, Some(met.into()))
+}
+
+/// The names that no viewer may have, folded.
+struct StaffNames(BTreeSet<String>);
+
+impl StaffNames {
+    fn of(room: &Room) -> Self {
+        let members = room.staff.members.values().map(|member| member.name.as_str());
+        let names = members.chain([room.show.details.host.as_str()]);
+        Self(names.map(text::fold_name).collect())
+    }
+
+    fn taken(&self, name: &str) -> bool {
+        self.0.contains(&text::fold_name(name))
+    }
+
+    /// The name a viewer brought if they may have it, else "Guest" and four digits that stay theirs.
+    fn admit(&self, brought: &Personal, id: ViewerId) -> Personal {
+        match text::name(brought.as_str()) {
+            Ok(name) if !self.taken(&name) => Personal(name),
+            _ => Personal(format!("Guest {}", 1_000 + id.0 % 9_000)),
+        }
+    }
+}
+
+/// Changes a viewer's nickname: once in [`RENAME_MS`], under the comment rules, never to one of the staff's.
+/// The name that they have already is a retry.
+pub(super) fn rename(room: &Room, viewer: ViewerNo, rename: &Rename, now: Timestamp) -> Result<Decision, Refusal> {
+    let name = text::name(&rename.name)?;
+    let known = room.audience.viewer(viewer);
+    if known.is_some_and(|known| known.name.as_str() == name) {
+        return Ok(Decision::again(Answer::Done {}));
+    }
+    if room.show.state() == State::Ended {
+        return Err(Refusal::Ended);
+    }
+    if StaffNames::of(room).taken(&name) {
+        return Err(Refusal::NameTaken);
+    }
+    if let Some(last) = known.and_then(|known| known.renamed_at) {
+        let free_at = last.plus(RENAME_MS);
+        if now < free_at {
+            let retry_after_ms = free_at.since(now);
+            return Err(Refusal::RateLimited { retry_after_ms });
+        }
+    }
+    Ok(Decision::event(AudienceEvent::Renamed {
+        viewer,
+        name: Personal(name),
+    }))
+}
+
+/// Folds what a node has seen. A pulse that was counted already, or that brings nothing new, gives no event.
+/// Changes without effect (somebody came who is there) stand in no event.
+///
+/// # Errors
+///
+/// [`Refusal::Full`] for more than [`PULSE_CHANGES_MAX`] changes.
+pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decision, Refusal> {
+    let audience = &room.audience;
+    if pulse.arrived.len() + pulse.left.len() > PULSE_CHANGES_MAX {
+        let max = PULSE_CHANGES_MAX as u64;
+        return Err(Refusal::Full { what: "changes", max });
+    }
+    let nothing = Ok(Decision::again(Answer::Done {}));
+    let node = audience.nodes.get(&pulse.node);
+    if node.is_some_and(|node| node.has(pulse)) {
+        return nothing;
+    }
+    let changes = Changes::of(room, pulse, now);
+    let ended = room.show.state() == State::Ended;
+    // The numbers of a show are final with its end.
+    let taps = if ended { 0 } else { pulse.taps };
+    let totals = Totals {
+        watching: changes.watching,
+        viewers: if ended {
+            audience.totals.viewers
+        } else {
+            audience.next_number().0 - 1 + changes.unknown
+        },
+        likes: audience.totals.likes.saturating_add(taps),
+        remaining: room.discounts.remaining(),
+        entries: open_entries(room),
+    };
+    let restarted = node.is_some_and(|node| node.run != pulse.run && !node.here.is_empty());
+    let beat = audience.live.runs() && totals.watching > 0;
+    let overdue = beat && node.is_some_and(|node| now.since(node.at) >= HEARTBEAT_MS);
+    let moved = !changes.arrived.is_empty() || !changes.left.is_empty() || changes.forgotten_at.is_some();
+    if !moved && !restarted && !overdue && totals == audience.totals {
+        return nothing;
+    }
+    Ok(Decision::event(AudienceEvent::Pulsed {
+        node: pulse.node,
+        run: pulse.run,
+        number: pulse.number,
+        taps,
+        arrived: changes.arrived,
+        left: changes.left,
+        forgotten_at: changes.forgotten_at,
+        totals,
+    }))
+}
+
+fn open_entries(room: &Room) -> BTreeMap<Key, u32> {
+    let open = |card: &super::draw::Card| card.phase == super::draw::Phase::Open {};
+    let cards = room.draws.cards().into_iter().filter(open);
+    cards.map(|card| (card.id, card.entries)).collect()
+}
+
+/// What a pulse changes: only what has an effect.
+struct Changes {
+    arrived: Vec<Arrival>,
+    left: Vec<Departure>,
+    forgotten_at: Option<Timestamp>,
+    /// Different viewers present after it.
+    watching: u32,
+    /// Viewers whom it makes known.
+    unknown: u32,
+}
+
+impl Changes {
+    fn of(room: &Room, pulse: &Pulse, now: Timestamp) -> Self {
+        let audience = &room.audience;
+        let node = audience.nodes.get(&pulse.node);
+        let mut names = None;
+        let mut places: BTreeMap<ViewerId, Place> = BTreeMap::new();
+        let mut changes = Self {
+            arrived: Vec::new(),
+            left: Vec::new(),
+            forgotten_at: None,
+            watching: audience.totals.watching,
+            unknown: 0,
+        };
+        let place_before = |id| match (node, audience.number(id)) {
+            (Some(node), Some(number)) => node.place(number, pulse.run),
+            _ => Place::Away,
+        };
+        for change in in_order(&pulse.arrived, &pulse.left) {
+            match change {
+                Change::Came(arrival) => {
+                    let known = audience.number(arrival.id).is_some() || places.contains_key(&arrival.id);
+                    let place = places.entry(arrival.id).or_insert_with(|| place_before(arrival.id));
+                    if *place == Place::Here {
+                        continue;
+                    }
+                    *place = Place::Here;
+                    changes.unknown += u32::from(!known);
+                    changes.arrived.push(Arrival {
+                        id: arrival.id,
+                        name: if known {
+                            Personal::default()
+                        } else {
+                            let names = names.get_or_insert_with(|| StaffNames::of(room));
+                            names.admit(&arrival.name, arrival.id)
+                        },
+                        store: arrival.store,
+                        at: arrival.at.min(now),
+                    });
+                }
+                Change::Left(departure) => {
+                    if audience.number(departure.id).is_none() && !places.contains_key(&departure.id) {
+                        continue;
+                    }
+                    let place = places.entry(departure.id).or_insert_with(|| place_before(departure.id));
+                    if *place == Place::Away {
+                        continue;
+                    }
+                    *place = Place::Away;
+                    let at = departure.at.min(now);
+                    changes.left.push(Departure { id: departure.id, at });
+                }
+            }
+        }
+        changes.count(audience, pulse, &places);
+        changes
+    }
+
+    /// Counts who is present after it, and forgets whom the node's earlier runs had.
+    fn count(&mut self, audience: &Audience, pulse: &Pulse, places: &BTreeMap<ViewerId, Place>) {
+        let elsewhere = |number: ViewerNo| {
+            let mut others = audience.nodes.iter().filter(|(node, _)| **node != pulse.node);
+            others.any(|(_, node)| node.has_viewer(number))
+        };
+        for (id, place) in places {
+            let number = audience.number(*id);
+            let before = number.is_some_and(|number| audience.is_present(number));
+            let after = *place != Place::Away || number.is_some_and(elsewhere);
+            self.watching = self.watching + u32::from(after) - u32::from(before);
+        }
+        let Some((node, forgotten_at)) = audience.nodes.get(&pulse.node).zip(pulse.forget_earlier_runs_at) else {
+            return;
+        };
+        let restarted = (node.run != pulse.run).then_some(&node.here);
+        for number in node.awaited.iter().chain(restarted.into_iter().flatten()) {
+            let reported = audience
+                .viewer(*number)
+                .is_some_and(|viewer| places.contains_key(&viewer.id));
+            if !reported {
+                self.forgotten_at = Some(forgotten_at);
+                self.watching -= u32::from(!elsewhere(*number));
+            }
+        }
+    }
 }
 
 impl Audience {
-    /// The viewer's number, and the event that makes them known if they are not.
-    pub(super) fn meet(&self, _visitor: &Visitor, _now: Timestamp) -> (ViewerNo, Option<Event>) {
-        (ViewerNo(0), None)
+    fn next_number(&self) -> ViewerNo {
+        ViewerNo(self.viewers.len() as u32 + 1)
     }
 
-    pub(super) fn apply(&mut self, _event: &AudienceEvent, _at: Timestamp, _state: State) {}
+    fn know(&mut self, id: ViewerId, name: &Personal, store: bool) -> ViewerNo {
+        let number = self.next_number();
+        self.numbers.insert(id, number);
+        self.viewers.push(Viewer {
+            id,
+            name: name.clone(),
+            store,
+            renamed_at: None,
+            present_since: None,
+            watched_ms: 0,
+            counting_from: None,
+            counted_to: 0,
+        });
+        number
+    }
+
+    fn viewer_mut(&mut self, number: ViewerNo) -> Option<&mut Viewer> {
+        self.viewers.get_mut((number.0 as usize).checked_sub(1)?)
+    }
+
+    /// Whether some node has reported the viewer and not lost them since.
+    fn is_here(&self, number: ViewerNo) -> bool {
+        self.nodes.values().any(|node| node.here.contains(&number))
+    }
+
+    pub(super) fn apply(&mut self, event: &AudienceEvent, at: Timestamp, state: State) {
+        match event {
+            AudienceEvent::Met { id, name, store, .. } => {
+                self.know(*id, name, *store);
+            }
+            AudienceEvent::Renamed { viewer, name } => {
+                if let Some(viewer) = self.viewer_mut(*viewer) {
+                    viewer.name = name.clone();
+                    viewer.renamed_at = Some(at);
+                }
+            }
+            AudienceEvent::Pulsed {
+                node,
+                run,
+                number,
+                arrived,
+                left,
+                forgotten_at,
+                totals,
+                ..
+            } => {
+                self.take_over(*node, *run);
+                for change in in_order(arrived, left) {
+                    match change {
+                        Change::Came(arrival) => self.come(*node, arrival),
+                        Change::Left(departure) => self.leave(*node, departure),
+                    }
+                }
+                if forgotten_at.is_some() {
+                    self.forget(*node);
+                }
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.number = *number;
+                    node.at = at;
+                }
+                self.totals = totals.clone();
+                let peak = self.peak.map_or(0, |(most, _)| most);
+                if state != State::Ended && totals.watching > peak {
+                    self.peak = Some((totals.watching, at));
+                }
+            }
+        }
+    }
+
+    /// A node's new run: whom the one before had is awaited, their watch time counted to its last pulse.
+    fn take_over(&mut self, node: u32, run: u64) {
+        let node = self.nodes.entry(node).or_insert_with(|| Node::new(run));
+        if node.run == run {
+            return;
+        }
+        let until = node.at;
+        let lost = std::mem::take(&mut node.here);
+        node.awaited.extend(&lost);
+        node.run_before = Some(node.run);
+        node.run = run;
+        for number in lost {
+            if !self.is_here(number) {
+                self.stop_counting(number, until);
+            }
+        }
+    }
+
+    fn come(&mut self, node: u32, arrival: &Arrival) {
+        let number = match self.number(arrival.id) {
+            Some(number) => number,
+            None => self.know(arrival.id, &arrival.name, arrival.store),
+        };
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.awaited.remove(&number);
+            node.here.insert(number);
+        }
+        if let Some(viewer) = self.viewer_mut(number) {
+            viewer.present_since.get_or_insert(arrival.at);
+        }
+        self.start_counting(number, arrival.at);
+    }
+
+    fn leave(&mut self, node: u32, departure: &Departure) {
+        let Some(number) = self.number(departure.id) else {
+            return;
+        };
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.awaited.remove(&number);
+            node.here.remove(&number);
+        }
+        let clock = self.live.at(departure.at);
+        let elsewhere = self.is_here(number);
+        if let Some(viewer) = self.viewer_mut(number)
+            && viewer.counting_from.is_some()
+        {
+            viewer.counted_to = viewer.counted_to.max(clock);
+        }
+        if !elsewhere {
+            self.stop_counting(number, departure.at);
+        }
+        self.note_absence(number);
+    }
+
+    fn forget(&mut self, node: u32) {
+        let awaited = self.nodes.get_mut(&node).map(|node| std::mem::take(&mut node.awaited));
+        for number in awaited.into_iter().flatten() {
+            self.note_absence(number);
+        }
+    }
+
+    fn note_absence(&mut self, number: ViewerNo) {
+        if !self.nodes.values().any(|node| node.has_viewer(number))
+            && let Some(viewer) = self.viewer_mut(number)
+        {
+            viewer.present_since = None;
+        }
+    }
+
+    /// Counts watch time from `at`, also if a node reports it after a later arrival at another.
+    fn start_counting(&mut self, number: ViewerNo, at: Timestamp) {
+        let clock = self.live.at(at);
+        let Some(viewer) = self.viewers.get_mut(number.0 as usize - 1) else {
+            return;
+        };
+        let from = clock.max(viewer.counted_to);
+        match viewer.counting_from {
+            None => {
+                viewer.counting_from = Some(from);
+                self.watch.counting += 1;
+                self.watch.from_ms += from;
+            }
+            Some(later) if from < later => {
+                viewer.counting_from = Some(from);
+                self.watch.from_ms -= later - from;
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn stop_counting(&mut self, number: ViewerNo, at: Timestamp) {
+        let clock = self.live.at(at);
+        let Some(viewer) = self.viewers.get_mut(number.0 as usize - 1) else {
+            return;
+        };
+        let Some(from) = viewer.counting_from.take() else {
+            return;
+        };
+        viewer.counted_to = viewer.counted_to.max(clock).max(from);
+        let ms = viewer.counted_to - from;
+        viewer.watched_ms += ms;
+        self.watch.over_ms += ms;
+        self.watch.counting -= 1;
+        self.watch.from_ms -= from;
+    }
 
     /// Watch time counts only while the show is live.
-    pub(super) fn show_changed(&mut self, _event: &ShowEvent, _at: Timestamp) {}
+    pub(super) fn show_changed(&mut self, event: &ShowEvent, at: Timestamp) {
+        match event {
+            ShowEvent::Started {} | ShowEvent::Resumed {} => self.live.go(at),
+            ShowEvent::Paused {} => self.live.stop(at),
+            ShowEvent::Ended { .. } => {
+                self.live.stop(at);
+                // Also who asked for something since the last pulse.
+                self.totals.viewers = self.totals.viewers.max(self.next_number().0 - 1);
+            }
+            ShowEvent::Created { .. } | ShowEvent::Changed(_) | ShowEvent::Ending { .. } | ShowEvent::EndUndone {} => {}
+        }
+    }
 }
 
 impl AudienceEvent {
@@ -227,13 +783,24 @@ impl Audience {
         self.viewers.get((number.0 as usize).checked_sub(1)?)
     }
 
-    /// A viewer's watch time, with the time since they came.
-    pub fn watched_ms(&self, _number: ViewerNo, _now: Timestamp) -> u64 {
-        0
+    /// Whether a viewer is present, or in grace.
+    pub fn is_present(&self, number: ViewerNo) -> bool {
+        self.viewer(number).is_some_and(|viewer| viewer.present_since.is_some())
     }
 
-    /// Watch time of all viewers together.
-    pub fn watched_ms_total(&self, _now: Timestamp) -> u64 {
-        0
+    /// A viewer's watch time at `now`, ms.
+    pub fn watched_ms(&self, number: ViewerNo, now: Timestamp) -> u64 {
+        self.viewer(number).map_or(0, |viewer| {
+            let counting = viewer
+                .counting_from
+                .map_or(0, |from| self.live.at(now).saturating_sub(from));
+            viewer.watched_ms + counting
+        })
+    }
+
+    /// Watch time of all viewers together at `now`, ms.
+    pub fn watched_ms_total(&self, now: Timestamp) -> u64 {
+        let clocks = u64::from(self.watch.counting) * self.live.at(now);
+        self.watch.over_ms + clocks.saturating_sub(self.watch.from_ms)
     }
 }

@@ -296,7 +296,7 @@ impl Room {
         now: Timestamp,
         luck: &mut Luck,
     ) -> Result<Decision, Refusal> {
-        let (viewer, met) = self.audience.meet(visitor, now);
+        let (viewer, met) = audience::meet(self, visitor);
         let mut decision = match command {
             Command::AcceptInvitation(accept) => return staff::accept_invitation(self, accept, now, luck),
             Command::Rename(rename) => audience::rename(self, viewer, rename, now),
@@ -397,6 +397,17 @@ impl Room {
         .find(|(deadline, _)| *deadline == Some(due))
         .map(|(_, fire)| fire(self, due, now, luck));
         events.filter(|events| !events.is_empty())
+    }
+
+    /// Fires everything that is due at `now`, in order of due time: applies the events and returns them. After
+    /// it a command can be decided at `now`.
+    pub fn fire_due(&mut self, now: Timestamp, luck: &mut Luck) -> Vec<Event> {
+        let mut fired = Vec::new();
+        while let Some(events) = self.due(now, luck) {
+            events.iter().for_each(|event| self.apply(event, now));
+            fired.extend(events);
+        }
+        fired
     }
 
     /// Folds one event into the room. `at` is the time of its batch.
