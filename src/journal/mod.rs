@@ -117,12 +117,12 @@ pub enum AppendError {
 /// Why a read failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// A record whose checksum or sequence is wrong.
+    /// A record is not as it was written, or is not there.
     #[error("record at offset {offset} of {stream} is damaged: {reason}")]
     Damaged {
         /// The stream.
         stream: StreamId,
-        /// First offset of the record.
+        /// First offset of the record, known or where it should stand.
         offset: Offset,
         /// What does not fit.
         reason: String,
@@ -168,8 +168,8 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Damaged`] at the first record that is not as it was written or does not follow the one
-    /// before it, also when the log ends before the stream's head.
+    /// [`ReadError::Damaged`] at the first record that is not as it was written or is not there, also when the
+    /// log ends before the stream's head.
     fn read(&self, stream: &str, after: Offset, bytes_max: usize)
     -> BoxFuture<'static, Result<Vec<Record>, ReadError>>;
 

@@ -170,6 +170,7 @@ impl Sqlite {
         let file = dir.join("journal.sqlite");
         make_private_file(&file)?;
         let db = store::open(&file, options.file_bytes_max)?;
+        sync_folder(dir)?;
 
         let (ended_sender, ended) = watch::channel(());
         let tenancy = Tenancy {
@@ -352,10 +353,8 @@ fn take_folder(dir: &Path) -> Result<File, OpenError> {
             .mode(0o700)
             .create(dir)
             .map_err(at(dir))?;
-        // SQLite syncs the folder that its files are in, but not the one above.
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        File::open(parent).and_then(|dir| dir.sync_all()).map_err(at(parent))?;
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
     }
     let path = dir.join("journal.lock");
     let lock = OpenOptions::new()
@@ -383,6 +382,17 @@ fn make_private_file(file: &Path) -> Result<(), OpenError> {
         .and_then(|_| fs::set_permissions(file, Permissions::from_mode(0o600)))
         .map_err(|cause| OpenError::File {
             path: file.to_owned(),
+            cause,
+        })
+}
+
+/// Makes new names in a folder durable. SQLite does it for its log, but ignores when that fails; the files stay
+/// until the next opening, so once is enough.
+fn sync_folder(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|cause| OpenError::File {
+            path: dir.to_owned(),
             cause,
         })
 }

@@ -15,7 +15,7 @@ pub(crate) trait Place {
 /// Makes a test of each rule for a kind of [`Place`].
 macro_rules! contract {
     ($place:expr) => {
-        contract! { $place =>
+        crate::contract::contract! { $place =>
             appends_are_read_back_whole_and_in_order
             an_append_where_the_stream_does_not_stand_is_a_conflict_and_writes_nothing
             a_conflict_does_not_fail_the_appends_beside_it

@@ -162,7 +162,8 @@ fn prepare(db: &mut Connection, new: bool, file_bytes_max: Option<u64>) -> rusql
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
     heal_catalogue(&transaction)?;
-    transaction.commit()
+    transaction.commit()?;
+    check_names(db)
 }
 
 /// Opens a connection that only reads; needs the writer's to be open already.
@@ -192,6 +193,20 @@ pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<()> {
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()))
 }
 
+/// A damaged name would make a room look empty, which no checksum finds. Names stand in their table and in
+/// its index, so one damaged place makes the two differ.
+fn check_names(db: &Connection) -> rusqlite::Result<()> {
+    let verdict: String = db.query_row("PRAGMA integrity_check(streams)", (), |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(
+        corrupt,
+        Some(format!("table streams: {verdict}")),
+    ))
+}
+
 /// The log is the truth and the catalogue follows from it: a row that is missing or behind gets the epoch and
 /// head of the log's last record, and is due at once so that the hub loads the room and renews the rest.
 /// A row *ahead* of its log means that records are lost; it stays, and reading the stream says `Damaged`.
@@ -207,10 +222,10 @@ fn heal_catalogue(db: &Connection) -> rusqlite::Result<()> {
         .query_map([OFFSET_MAX.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (stream, number) in streams {
-        let last = db
-            .prepare_cached(TAIL)?
-            .query_row(params![key(number, 0), key(number, OFFSET_MAX), 1], stored)?;
-        match last.verify(&stream) {
+        let mut statement = db.prepare_cached(TAIL)?;
+        let mut last = statement.query([key(number, 0), key(number, OFFSET_MAX), 1])?;
+        let Some(last) = last.next()? else { continue };
+        match (Log { stream: &stream }).record(last) {
             Ok(last) => {
                 tracing::warn!(
                     stream,
@@ -358,12 +373,12 @@ pub(super) fn erase_some(db: &Connection) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// A stream's number, and where it stands.
+/// A stream's number, and where it stands; a damaged head never overflows.
 fn place(db: &Connection, stream: &str) -> rusqlite::Result<Option<(i64, Offset)>> {
     db.prepare_cached(
         "SELECT s.number, coalesce(c.head, 0) FROM streams s LEFT JOIN catalogue c ON c.stream = s.number WHERE s.name = ?1",
     )?
-    .query_row([stream], |row| Ok((row.get(0)?, unsigned(row, 1)?)))
+    .query_row([stream], |row| Ok((row.get(0)?, unsigned(row, 1)?.min(OFFSET_MAX))))
     .optional()
 }
 
@@ -380,26 +395,23 @@ const TAIL: &str = "
 /// See [`crate::journal::Journal::read`].
 pub(super) fn read(db: &Connection, stream: &str, after: Offset, bytes_max: usize) -> Result<Vec<Record>, ReadError> {
     let log = Log { stream };
+    let after = after.min(OFFSET_MAX - 1);
     // One transaction, so that head and records are of the same moment.
     let db = &db.unchecked_transaction().map_err(|error| log.error(after, error))?;
     let Some((number, head)) = place(db, stream).map_err(|error| log.error(after, error))? else {
         return Ok(Vec::new());
     };
-    let from = after.min(OFFSET_MAX - 1) + 1;
     let mut statement = db.prepare_cached(READ).map_err(|error| log.error(after, error))?;
     let mut rows = statement
-        .query([key(number, 0), key(number, OFFSET_MAX), key(number, from)])
+        .query([key(number, 0), key(number, OFFSET_MAX), key(number, after + 1)])
         .map_err(|error| log.error(after, error))?;
     let (mut records, mut bytes, mut end) = (Vec::new(), 0, None);
     while let Some(row) = rows
         .next()
-        .map_err(|error| log.error(end.map_or(from, |end| end + 1), error))?
+        .map_err(|error| log.error(end.unwrap_or(after) + 1, error))?
     {
-        let next = end.map(|end| end + 1);
-        let record = stored(row)
-            .map_err(|error| log.error(next.unwrap_or(from), error))?
-            .verify(stream)?;
-        log.expect(record.first, next.unwrap_or(record.first.min(from)))?;
+        let record = log.record(row)?;
+        log.joined(end.unwrap_or(after.min(record.first - 1)), record.first)?;
         end = Some(record.last());
         if record.last() <= after {
             continue;
@@ -410,7 +422,7 @@ pub(super) fn read(db: &Connection, stream: &str, after: Offset, bytes_max: usiz
         }
         records.push(record);
     }
-    log.expect_end(end.unwrap_or(0), head)?;
+    log.joined(end.unwrap_or(0), head + 1)?;
     Ok(records)
 }
 
@@ -431,24 +443,20 @@ pub(super) fn tail(
     let mut rows = statement
         .query([key(number, 0), key(number, OFFSET_MAX), limit])
         .map_err(|error| log.error(head, error))?;
-    let (mut records, mut bytes, mut begin) = (Vec::<Record>::new(), 0, None);
-    while let Some(row) = rows.next().map_err(|error| log.error(begin.unwrap_or(head), error))? {
-        let record = stored(row)
-            .map_err(|error| log.error(begin.unwrap_or(head), error))?
-            .verify(stream)?;
-        match begin {
-            None => log.expect_end(record.last(), head)?,
-            Some(begin) => log.expect(begin, record.last() + 1)?,
-        }
-        begin = Some(record.first);
+    let (mut records, mut bytes, mut begin) = (Vec::new(), 0, head + 1);
+    while let Some(row) = rows.next().map_err(|error| log.error(begin, error))? {
+        let record = log.record(row)?;
+        log.joined(record.last(), begin)?;
+        begin = record.first;
         bytes += record.events.len() + record.personal.len();
         if bytes > bytes_max && !records.is_empty() {
-            break;
+            records.reverse();
+            return Ok(records);
         }
         records.push(record);
     }
-    if begin.is_none() {
-        log.expect_end(0, head)?;
+    if records.len() < records_max.max(1) {
+        log.joined(0, begin)?;
     }
     records.reverse();
     Ok(records)
@@ -526,23 +534,7 @@ pub(super) fn contacts(db: &Connection, stream: &str, prefix: &str) -> Result<Ve
     rows().map_err(unavailable)
 }
 
-/// A record as it was found, not yet believed.
-struct Stored {
-    record: Record,
-    checksum: Bytes,
-}
-
-impl Stored {
-    fn verify(self, stream: &str) -> Result<Record, ReadError> {
-        if self.checksum[..] == record_checksum(stream, &self.record) && self.record.count > 0 {
-            return Ok(self.record);
-        }
-        let log = Log { stream };
-        Err(log.damaged(self.record.first, "its checksum does not fit".to_owned()))
-    }
-}
-
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+fn stored(row: &Row<'_>) -> rusqlite::Result<(Record, Bytes)> {
     let record = Record {
         first: unsigned(row, 0)?,
         batch: u128::from_be_bytes(row.get(1)?),
@@ -553,29 +545,31 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         personal: bytes_of(row, 7)?,
     };
     let checksum = bytes_of(row, 5)?;
-    Ok(Stored { record, checksum })
+    Ok((record, checksum))
 }
 
-/// How errors in one stream's log are told.
+/// What one stream's records must fulfil, and how it is told when they do not.
 struct Log<'a> {
     stream: &'a str,
 }
 
 impl Log<'_> {
-    /// A record begins where the one before it ended.
-    fn expect(&self, first: Offset, expected: Offset) -> Result<(), ReadError> {
-        if first == expected {
-            return Ok(());
+    /// A record, if it is as it was written.
+    fn record(&self, row: &Row<'_>) -> Result<Record, ReadError> {
+        let first = unsigned(row, 0).map_err(unavailable)?;
+        let (record, checksum) = stored(row).map_err(|error| self.error(first, error))?;
+        if checksum[..] == record_checksum(self.stream, &record) && first > 0 && record.count > 0 {
+            return Ok(record);
         }
-        Err(self.damaged(first, format!("the record before it ends at {}", expected - 1)))
+        Err(self.damaged(first, "its checksum does not fit".to_owned()))
     }
 
-    /// The log ends where the catalogue says.
-    fn expect_end(&self, end: Offset, head: Offset) -> Result<(), ReadError> {
-        if end == head {
+    /// What comes after `end` begins just there.
+    fn joined(&self, end: Offset, next: Offset) -> Result<(), ReadError> {
+        if end + 1 == next {
             return Ok(());
         }
-        Err(self.damaged(end + 1, format!("the log ends at {end}, the stream's head is {head}")))
+        Err(self.damaged(end + 1, format!("the log ends before it, but goes on at {next}")))
     }
 
     fn damaged(&self, offset: Offset, reason: String) -> ReadError {

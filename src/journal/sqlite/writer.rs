@@ -170,7 +170,13 @@ impl Writer {
                     self.commit(vec![job]);
                 }
             }
-            Err((accident, _)) => answer(group, repeat(accident.outcome())),
+            Err((accident, _)) => {
+                if accident == Accident::Full {
+                    // What the log holds may fit into free pages of the file, and the log then begins anew.
+                    self.log_bytes = CHECKPOINT_BYTES;
+                }
+                answer(group, repeat(accident.outcome()));
+            }
         }
     }
 
@@ -196,7 +202,11 @@ impl Writer {
         if let Err(error) = store::checkpoint(&self.db, mode) {
             match accident(&error, Phase::Work) {
                 Accident::Fatal(cause) => self.fail(&cause),
-                accident => tracing::warn!(?accident, "the journal's log is not copied into its file yet"),
+                // Whoever appends is told.
+                Accident::Full => {}
+                accident @ Accident::Refused(_) => {
+                    tracing::warn!(?accident, "the journal's log is not copied into its file yet")
+                }
             }
         }
     }
@@ -278,5 +288,31 @@ fn accident(error: &rusqlite::Error, phase: Phase) -> Accident {
         Accident::Fatal(format!("a commit failed: {error}"))
     } else {
         Accident::Refused(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_error_means_depends_on_its_kind_and_on_where_it_came() {
+        let outcome = |code, phase| accident(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), phase);
+        for phase in [Phase::Begin, Phase::Work, Phase::Commit] {
+            assert_eq!(outcome(ffi::SQLITE_FULL, phase), Accident::Full);
+            for sync in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC] {
+                assert!(matches!(outcome(sync, phase), Accident::Fatal(_)));
+            }
+        }
+        for code in [
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_NOMEM,
+        ] {
+            assert!(matches!(outcome(code, Phase::Begin), Accident::Refused(_)));
+            assert!(matches!(outcome(code, Phase::Work), Accident::Refused(_)));
+            assert!(matches!(outcome(code, Phase::Commit), Accident::Fatal(_)));
+        }
     }
 }
