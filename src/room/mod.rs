@@ -370,7 +370,7 @@ impl Room {
     /// When the next thing happens by itself; `None` if nothing is due without a command.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         [
-            self.show.next_deadline(),
+            self.show.next_deadline(self),
             self.comments.next_deadline(),
             self.draws.next_deadline(),
             self.discounts.next_deadline(),
@@ -391,7 +391,7 @@ impl Room {
             ),
             (self.discounts.next_deadline(), discount::due),
             (self.comments.next_deadline(), comment::due),
-            (self.show.next_deadline(), show::due),
+            (self.show.next_deadline(self), show::due),
         ]
         .into_iter()
         .find(|(deadline, _)| *deadline == Some(due))
@@ -423,8 +423,10 @@ impl Room {
             Event::Draw(event) => self.draws.apply(event, offset, at),
             Event::Discount(event) => self.discounts.apply(event, offset, at),
         }
-        if let Event::Show(event) = event {
-            self.audience.show_changed(event, at);
+        match event {
+            Event::Show(event) => self.audience.show_changed(event, at),
+            Event::Staff(event) => self.comments.keep_act(event.act(offset, at)),
+            _ => {}
         }
     }
 }

@@ -268,6 +268,8 @@ pub enum BackstageEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StaffOnly {
+    /// What the host wants to reach is this now.
+    Goals(Goals),
     /// A comment that is not, or not yet, on stage.
     Offstage(Shown),
     /// A moderation act, for the audit.
@@ -527,7 +529,8 @@ impl Event {
     /// What staff see of it: the stage's event, and what only they see.
     pub fn backstage(&self, offset: Offset, at: Timestamp) -> Vec<BackstageEvent> {
         let staff_only = match self {
-            Self::Show(_) | Self::Audience(_) => Vec::new(),
+            Self::Show(event) => event.staff_only(),
+            Self::Audience(_) => Vec::new(),
             Self::Staff(event) => event.staff_only(offset, at),
             Self::Comment(event) => event.staff_only(offset, at),
             Self::Draw(event) => event.staff_only(offset, at),
