@@ -148,7 +148,7 @@ impl SigningSecret {
     /// ever reads half a secret.
     fn create(data: &Path, path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(data)?;
-        let aside = data.join(format!(".secret-{:016x}", getrandom::u64()?));
+        let aside = data.join(format!(".secret-{:016x}", random_u128() as u64));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -374,9 +374,9 @@ impl Auth {
         self.issue(OPERATOR, person.to_string(), None, now, DEVICE_MS)
     }
 
-    /// A code for one sign-in of an operator: it stands in a link's fragment.
-    pub fn sign_in_code(&self, person: PersonId, now: Timestamp) -> Issued {
-        self.issue(SIGN_IN, person.to_string(), None, now, SIGN_IN_MS)
+    /// A code for one sign-in of an operator's device, which is a new person: it stands in a link's fragment.
+    pub fn sign_in_code(&self, now: Timestamp) -> Issued {
+        self.issue(SIGN_IN, fresh_person().to_string(), None, now, SIGN_IN_MS)
     }
 
     /// Takes no token of this operator's device any more.
@@ -446,6 +446,18 @@ impl Auth {
             expires_at: Timestamp(ends * 1_000),
         }
     }
+}
+
+/// A person whom nobody knows yet: a new device of an operator.
+pub fn fresh_person() -> PersonId {
+    PersonId(random_u128())
+}
+
+/// 16 bytes of the operating system's generator.
+pub(crate) fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    u128::from_be_bytes(bytes)
 }
 
 /// Times are checked by [`valid_at`] against the server's own clock.
@@ -573,16 +585,16 @@ mod tests {
                 expires_at: operator.expires_at
             })
         );
-        assert_eq!(
-            auth.verify_sign_in(&auth.sign_in_code(person, NOW).token, NOW),
-            Ok(person)
-        );
+        let code = auth.sign_in_code(NOW).token;
+        let device = auth.verify_sign_in(&code, NOW).unwrap();
+        assert_eq!(auth.verify_sign_in(&code, NOW), Ok(device));
+        assert_ne!(auth.verify_sign_in(&auth.sign_in_code(NOW).token, NOW), Ok(device));
     }
 
     #[test]
     fn a_sign_in_code_is_no_token_and_a_token_no_sign_in_code() {
         let auth = auth();
-        bad(&auth, &auth.sign_in_code(PersonId(9), NOW).token);
+        bad(&auth, &auth.sign_in_code(NOW).token);
         for token in [
             auth.operator_token(PersonId(9), NOW).token,
             auth.viewer_token(ViewerId(9), NOW),
@@ -600,7 +612,7 @@ mod tests {
         assert!(auth.still_valid(&identity, last));
         assert_eq!(auth.verify(&staff.token, staff.expires_at), Err(BadToken));
         assert!(!auth.still_valid(&identity, staff.expires_at));
-        let code = auth.sign_in_code(PersonId(9), NOW);
+        let code = auth.sign_in_code(NOW);
         assert_eq!(auth.verify_sign_in(&code.token, NOW.plus(SIGN_IN_MS)), Err(BadToken));
     }
 

@@ -2,6 +2,7 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod house;
 pub mod http;
 pub mod hub;
 pub mod journal;
