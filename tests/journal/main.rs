@@ -5,4 +5,5 @@
 
 mod accidents;
 mod contract;
+mod speed;
 mod sqlite;
