@@ -1,12 +1,13 @@
 //! What a request gets instead of its answer: one enum, one body, one table of statuses.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::BadToken;
+use crate::house;
 use crate::hub::CommandError;
 use crate::room::Refusal;
 
@@ -30,7 +31,13 @@ pub enum Error {
         /// What is wrong with it, to follow its name.
         reason: String,
     },
-    /// The body cannot be read, or does not fit.
+    /// The body is no JSON, or has a key twice.
+    #[error("the body is not JSON as it must be: {reason}")]
+    BadJson {
+        /// Why.
+        reason: String,
+    },
+    /// The body cannot be read, or is no picture or table.
     #[error("the body cannot be read: {reason}")]
     BadBody {
         /// Why.
@@ -52,10 +59,10 @@ pub enum Error {
         bytes_max: usize,
     },
     /// The body is of another kind than asked for, or compressed.
-    #[error("the body must be {wanted}, not compressed")]
+    #[error("the body must be {}, not compressed", .wanted.join(" or "))]
     UnsupportedMediaType {
         /// What is asked for.
-        wanted: &'static str,
+        wanted: &'static [&'static str],
     },
     /// The thing has changed since the `If-Match` was read.
     #[error("it has changed meanwhile: read it again")]
@@ -91,7 +98,7 @@ impl Error {
         match self {
             Self::Command(error) => command_status(error),
             Self::BadToken(BadToken) => StatusCode::UNAUTHORIZED,
-            Self::BadField { .. } | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
+            Self::BadField { .. } | Self::BadJson { .. } | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -111,6 +118,7 @@ impl Error {
             Self::Command(CommandError::Draining) => "draining",
             Self::BadToken(BadToken) => "bad_token",
             Self::BadField { .. } => "bad_field",
+            Self::BadJson { .. } => "bad_json",
             Self::BadBody { .. } => "bad_body",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -242,18 +250,17 @@ impl IntoResponse for Error {
     }
 }
 
-impl From<JsonRejection> for Error {
-    fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::MissingJsonContentType(_) => Self::UnsupportedMediaType {
-                wanted: "application/json",
-            },
-            JsonRejection::BytesRejection(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge {
-                bytes_max: super::BODY_BYTES_MAX,
-            },
-            other => Self::BadBody {
-                reason: innermost(&other),
-            },
+impl From<house::NotDone> for Error {
+    fn from(not_done: house::NotDone) -> Self {
+        match not_done {
+            // As little as of any other token: the page says what to do in all these cases.
+            house::NotDone::Refused(house::Refusal::CodeUsed) => Self::BadToken(BadToken),
+            house::NotDone::Refused(house::Refusal::Full) => Refusal::Full {
+                what: "devices of operators",
+                max: house::DEVICES_MAX as u64,
+            }
+            .into(),
+            house::NotDone::JournalUnavailable => CommandError::JournalUnavailable.into(),
         }
     }
 }

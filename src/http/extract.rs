@@ -1,28 +1,68 @@
 //! What handlers take out of a request, refused with typed errors instead of axum's plain texts.
 
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
+use super::BODY_BYTES_MAX;
 use super::error::Error;
+use crate::protocol::strict_json;
 
-/// A JSON body.
+/// A JSON body, read as strictly as the socket's requests: no duplicate keys, no unknown or missing fields. No
+/// body at all reads as `{}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        if request.headers().contains_key(CONTENT_ENCODING) {
-            return Err(Error::UnsupportedMediaType {
-                wanted: "application/json",
-            });
-        }
-        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
+        let bytes = match request.body().is_end_stream() {
+            true => Bytes::new(),
+            false => body(request, &["application/json"], BODY_BYTES_MAX).await?,
+        };
+        let value = match bytes.as_ref() {
+            b"" => Value::Object(Map::new()),
+            bytes => strict_json(bytes).map_err(|reason| Error::BadJson { reason })?,
+        };
+        let value = T::deserialize(value).map_err(|error| Error::field("body", format!("does not fit: {error}")))?;
         Ok(Self(value))
     }
+}
+
+/// The whole body, if it is of one of these kinds, not compressed and not larger than this. A larger one that
+/// says so is refused before any of it is read.
+///
+/// # Errors
+///
+/// [`Error::UnsupportedMediaType`], [`Error::TooLarge`], or [`Error::BadBody`] when it breaks off.
+pub async fn body(request: Request, kinds: &'static [&'static str], bytes_max: usize) -> Result<Bytes, Error> {
+    let headers = request.headers();
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let wanted = kinds.iter().any(|wanted| kind.eq_ignore_ascii_case(wanted));
+    if !wanted || headers.contains_key(CONTENT_ENCODING) {
+        return Err(Error::UnsupportedMediaType { wanted: kinds });
+    }
+    if request.body().size_hint().lower() > bytes_max as u64 {
+        return Err(Error::TooLarge { bytes_max });
+    }
+    let read = Limited::new(request.into_body(), bytes_max).collect().await;
+    read.map(Collected::to_bytes)
+        .map_err(|error| match error.is::<LengthLimitError>() {
+            true => Error::TooLarge { bytes_max },
+            false => Error::BadBody {
+                reason: error.to_string(),
+            },
+        })
 }
 
 /// The parameters in the address.

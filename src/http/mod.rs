@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::house::Keeper;
 use crate::hub::Hub;
 use crate::telemetry::Metrics;
 
@@ -25,6 +26,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// Tokens.
     pub auth: Arc<Auth>,
+    /// What belongs to no room: operators' devices.
+    pub house: Arc<Keeper>,
     /// How the process was started.
     pub config: Arc<Config>,
     /// Metrics.
@@ -36,10 +39,18 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(hub: Arc<Hub>, auth: Arc<Auth>, config: Arc<Config>, metrics: Metrics, clock: Clock) -> Self {
+    pub fn new(
+        hub: Arc<Hub>,
+        auth: Arc<Auth>,
+        house: Arc<Keeper>,
+        config: Arc<Config>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
         Self {
             hub,
             auth,
+            house,
             config,
             metrics,
             clock,

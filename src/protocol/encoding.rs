@@ -67,13 +67,7 @@ impl Encoding {
     /// [`BadRequest`] with the id, where that could be read.
     pub fn decode_request(self, bytes: &[u8]) -> Result<Numbered, BadRequest> {
         let value = match self {
-            Self::Json => {
-                let mut reader = serde_json::Deserializer::from_slice(bytes);
-                let value = Strict(DEPTH_MAX)
-                    .deserialize(&mut reader)
-                    .map_err(|error| error.to_string());
-                value.and_then(|value| reader.end().map(|()| value).map_err(|error| error.to_string()))
-            }
+            Self::Json => strict_json(bytes),
             Self::MessagePack => {
                 let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
                 Strict(DEPTH_MAX)
@@ -177,6 +171,18 @@ pub fn command(name: &str, args: Value) -> Result<Option<Command>, serde_json::E
         return Ok(None);
     }
     Command::deserialize(serde_json::json!({ "cmd": name, "args": args })).map(Some)
+}
+
+/// Reads JSON as requests are read: no duplicate keys, no deep nesting, nothing behind it.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn strict_json(bytes: &[u8]) -> Result<Value, String> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict(DEPTH_MAX).deserialize(&mut reader);
+    let value = value.and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| error.to_string())
 }
 
 /// Builds a [`Value`], refusing duplicate keys and nesting deeper than the number.

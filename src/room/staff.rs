@@ -450,9 +450,13 @@ impl By {
 }
 
 impl Staff {
-    /// Checks that the actor may do what a command needs. A member who was removed may nothing any more,
-    /// whatever their token says.
-    pub(super) fn permit(&self, actor: &Actor, need: Need, _now: Timestamp) -> Result<(), Refusal> {
+    /// Checks that the actor may do what a command needs, or read what needs the same. A member who was
+    /// removed may nothing any more, whatever their token says.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotAllowed`].
+    pub fn permit(&self, actor: &Actor, need: Need, _now: Timestamp) -> Result<(), Refusal> {
         let permitted = match actor {
             Actor::Viewer(_) => matches!(need, Need::Anyone | Need::Viewer | Need::Speak),
             Actor::Staff(person) => {
