@@ -1,17 +1,38 @@
 //! The sharded in-memory registry of rooms, one task per room, feeds and connections.
 
+mod address;
+mod connection;
+mod feed;
+mod health;
+mod mailbox;
+mod pass;
+mod presence;
+mod record;
+mod registry;
+mod room_handle;
+mod socket;
+mod task;
+
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::journal::{Journal, ReadError};
-use crate::protocol::Encoding;
-use crate::room::{Actor, Answer, Command, Offset, Refusal, Room, RoomId, Timestamp};
+use crate::protocol::{Close, Encoding};
+use crate::room::show::State;
+use crate::room::{Actor, Answer, Command, Key, Luck, Offset, Refusal, Room, RoomId, Timestamp};
 use crate::telemetry::Metrics;
+use mailbox::{Lane, Refused, Reply, Work};
+use registry::{Known, Place};
+use room_handle::RoomHandle;
 
 /// Limits of the hub.
 #[derive(Clone, Debug)]
@@ -105,23 +126,74 @@ pub struct Opened {
     pub early: Bytes,
 }
 
+/// The place of this node among several; there is one.
+const NODE: u32 = 0;
+/// How often work is offered again to a room that just left memory.
+const OFFERS: usize = 3;
+/// Over this time clients come back after a restart.
+const COME_BACK_MS: u64 = 5_000;
+
 /// All rooms of this process.
-pub struct Hub {}
+pub struct Hub {
+    journal: Arc<dyn Journal>,
+    auth: Arc<Auth>,
+    /// Keys the hashes of addresses.
+    address_secret: [u8; 32],
+    clock: Clock,
+    metrics: Metrics,
+    limits: Limits,
+    node: u32,
+    /// Random at each start.
+    run: u64,
+    catalogue: DashMap<String, Known>,
+    rooms: DashMap<String, Arc<Place>>,
+    connections: AtomicU32,
+    /// A connection has ended; while draining somebody waits for the last one.
+    connection_ended: Notify,
+    last_commit_ms: AtomicU32,
+    ready: AtomicBool,
+    draining: AtomicBool,
+}
 
 impl Hub {
-    /// Reads the catalogue, loads every live, paused or overdue room.
+    /// Reads the catalogue, and loads every room that is live, paused or has a deadline overdue.
     ///
     /// # Errors
     ///
     /// The journal cannot be read.
     pub async fn open(
-        _journal: Arc<dyn Journal>,
-        _auth: Arc<Auth>,
-        _clock: Clock,
-        _metrics: Metrics,
-        _limits: Limits,
+        journal: Arc<dyn Journal>,
+        auth: Arc<Auth>,
+        clock: Clock,
+        metrics: Metrics,
+        limits: Limits,
     ) -> Result<Arc<Self>, ReadError> {
-        Ok(Arc::new(Self {}))
+        let hub = Arc::new(Self {
+            journal,
+            address_secret: auth.key_for("address"),
+            auth,
+            clock,
+            metrics,
+            limits,
+            node: NODE,
+            run: luck().u128() as u64,
+            catalogue: DashMap::new(),
+            rooms: DashMap::new(),
+            connections: AtomicU32::new(0),
+            connection_ended: Notify::new(),
+            last_commit_ms: AtomicU32::new(0),
+            ready: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        });
+        hub.read_catalogue().await?;
+        for id in hub.rooms_to_load(hub.clock.now(), true) {
+            if let Err(error) = hub.load(&id).await {
+                tracing::error!(room = %id, %error, "a room on air cannot be loaded");
+            }
+        }
+        tokio::spawn(Self::wake_rooms(Arc::downgrade(&hub)));
+        hub.ready.store(true, Ordering::Release);
+        Ok(hub)
     }
 
     /// Does a command in a room; [`Command::Create`] makes it. Resolves when it is durable.
@@ -129,8 +201,25 @@ impl Hub {
     /// # Errors
     ///
     /// See [`CommandError`].
-    pub async fn command(&self, _room: &RoomId, _actor: Actor, _command: Command) -> Result<Done, CommandError> {
-        Err(CommandError::JournalUnavailable)
+    pub async fn command(
+        self: &Arc<Self>,
+        room: &RoomId,
+        actor: Actor,
+        command: Command,
+    ) -> Result<Done, CommandError> {
+        if self.draining() {
+            return Err(CommandError::Draining);
+        }
+        let lane = Lane::of(&actor, &command);
+        let new = matches!(command, Command::Create(_));
+        let (sender, receiver) = oneshot::channel();
+        let work = Work::Command {
+            actor,
+            command: Box::new(command),
+            reply: Reply::Await(sender),
+        };
+        self.put(room, new, lane, work).await?;
+        receiver.await.unwrap_or(Err(CommandError::JournalUnavailable))
     }
 
     /// Reads a room's durable state, loading it if needed. `look` runs on the room's own task: keep it short.
@@ -139,16 +228,47 @@ impl Hub {
     ///
     /// [`Refusal::UnknownRoom`], or the journal cannot be read.
     pub async fn read<T: Send + 'static>(
-        &self,
-        _room: &RoomId,
-        _look: impl FnOnce(&Room, Timestamp) -> T + Send + 'static,
+        self: &Arc<Self>,
+        room: &RoomId,
+        look: impl FnOnce(&Room, Timestamp) -> T + Send + 'static,
     ) -> Result<T, CommandError> {
-        Err(CommandError::JournalUnavailable)
+        let (sender, receiver) = oneshot::channel();
+        let look = Work::Look(Box::new(move |room, now| {
+            // Whoever asked may have gone.
+            let _ = sender.send(look(room, now));
+        }));
+        self.put(room, false, Lane::Staff, look).await?;
+        receiver.await.map_err(|_| CommandError::JournalUnavailable)
+    }
+
+    /// Puts work into a room's mailbox, loading the room if it is not in memory.
+    async fn put(self: &Arc<Self>, room: &RoomId, new: bool, lane: Lane, mut work: Work) -> Result<(), CommandError> {
+        for _ in 0..OFFERS {
+            let handle = if new {
+                self.load_or_new(room).await?
+            } else {
+                self.load(room).await?
+            };
+            work = match handle.mailbox.put(lane, work) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Full(_)) => return Err(CommandError::Busy { retry_after_ms: 1_000 }),
+                Err(Refused::Closed(work)) => work,
+            };
+            self.forget(room, &handle);
+        }
+        Err(CommandError::Busy { retry_after_ms: 1_000 })
     }
 
     /// Every room there is, in order of id.
     pub fn rooms(&self) -> Vec<Listing> {
-        Vec::new()
+        let mut rooms: Vec<_> = self.catalogue.iter().map(|known| known.listing.clone()).collect();
+        rooms.sort_by(|one, other| one.id.cmp(&other.id));
+        rooms
+    }
+
+    /// What the catalogue knows of a room.
+    pub fn listing(&self, room: &RoomId) -> Option<Listing> {
+        self.catalogue.get(room.as_str()).map(|known| known.listing.clone())
     }
 
     /// Contact details of a draw's winners: (entry, JSON object of what they filled in).
@@ -156,8 +276,17 @@ impl Hub {
     /// # Errors
     ///
     /// The journal cannot be read.
-    pub async fn contacts(&self, _room: &RoomId, _draw: &crate::room::Key) -> Result<Vec<(u32, Bytes)>, CommandError> {
-        Err(CommandError::JournalUnavailable)
+    pub async fn contacts(&self, room: &RoomId, draw: &Key) -> Result<Vec<(u32, Bytes)>, CommandError> {
+        let prefix = format!("{draw}/");
+        let contacts = self.journal.contacts(room.as_str(), &prefix).await.map_err(|error| {
+            tracing::error!(%room, %error, "contact details cannot be read");
+            CommandError::JournalUnavailable
+        })?;
+        let entry = |key: &str| key.strip_prefix(&prefix)?.parse().ok();
+        Ok(contacts
+            .into_iter()
+            .filter_map(|(key, contact)| Some((entry(&key)?, contact)))
+            .collect())
     }
 
     /// Removes a room and its log: only for rooms made by load tests, and drafts.
@@ -165,19 +294,110 @@ impl Hub {
     /// # Errors
     ///
     /// [`Refusal::WrongState`] for other rooms.
-    pub async fn remove(&self, _room: &RoomId) -> Result<(), CommandError> {
-        Err(CommandError::JournalUnavailable)
+    pub async fn remove(self: &Arc<Self>, room: &RoomId) -> Result<(), CommandError> {
+        let Some(listing) = self.listing(room) else {
+            return Err(Refusal::UnknownRoom.into());
+        };
+        if !listing.test && listing.state != State::Draft {
+            return Err(Refusal::WrongState {
+                reason: "only drafts and test rooms can be removed",
+            }
+            .into());
+        }
+        let handle = self.load(room).await?;
+        handle.mailbox.close(true);
+        self.journal.remove(room.as_str()).await.map_err(|error| {
+            tracing::error!(%room, %error, "the room cannot be removed");
+            CommandError::JournalUnavailable
+        })?;
+        self.catalogue.remove(room.as_str());
+        self.forget(room, &handle);
+        handle.presence.lock().close_all(Close::UnknownRoom);
+        Ok(())
     }
 
     /// Holds one WebSocket connection until it ends. The handshake has been answered.
-    pub async fn serve(self: Arc<Self>, _socket: TcpStream, _opened: Opened) {}
+    pub async fn serve(self: Arc<Self>, socket: TcpStream, opened: Opened) {
+        socket::serve(self, socket, opened).await;
+    }
 
     /// Whether the journal takes writes and every room that must be loaded is.
     pub fn ready(&self) -> bool {
-        false
+        self.ready.load(Ordering::Acquire) && !self.draining()
     }
 
-    /// Tells every connection to come back after a random delay, refuses commands, flushes what was
-    /// acknowledged, and returns when all connections are closed or `within` is over.
-    pub async fn drain(&self, _within: std::time::Duration) {}
+    /// A commit of the journal took this long: shown on control pages.
+    pub fn note_commit(&self, took: Duration) {
+        self.last_commit_ms.store(took.as_millis() as u32, Ordering::Relaxed);
+    }
+
+    fn last_commit_ms(&self) -> u32 {
+        self.last_commit_ms.load(Ordering::Relaxed)
+    }
+
+    fn draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    fn loaded(&self) -> Vec<Arc<RoomHandle>> {
+        self.rooms.iter().filter_map(|place| place.room().cloned()).collect()
+    }
+
+    /// Tells every connection to come back after a random delay, refuses commands, and returns when all
+    /// connections are closed or `within` is over. What was acknowledged is durable before.
+    pub async fn drain(&self, within: Duration) {
+        self.draining.store(true, Ordering::Release);
+        for handle in self.loaded() {
+            handle.presence.lock().send_away(|| luck().below(COME_BACK_MS));
+        }
+        let emptied = async {
+            loop {
+                let ended = self.connection_ended.notified();
+                if self.connections() == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(within, emptied).await.is_err() {
+            tracing::warn!(
+                connections = self.connections(),
+                "connections were still open when the time to drain was over"
+            );
+        }
+    }
+}
+
+/// 32 bytes of the operating system.
+pub(crate) fn luck() -> Luck {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+    Luck::new(bytes)
+}
+
+impl CommandError {
+    /// The stable code that clients branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Busy { .. } => "busy",
+            Self::JournalUnavailable => "journal_unavailable",
+            Self::Draining => "restarting",
+        }
+    }
+
+    /// After how many milliseconds the same may succeed, where that can be said.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after_ms(),
+            Self::Busy { retry_after_ms } => Some(*retry_after_ms),
+            Self::JournalUnavailable => Some(1_000),
+            Self::Draining => Some(COME_BACK_MS),
+        }
+    }
 }

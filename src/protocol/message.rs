@@ -125,9 +125,9 @@ pub enum Message {
         now: Timestamp,
     },
     /// The stage's state: replaces everything.
-    Keyframe(Keyframe<Stage>),
+    Keyframe(Box<Keyframe<Stage>>),
     /// The backstage's state: replaces everything.
-    BackstageKeyframe(Keyframe<Backstage>),
+    BackstageKeyframe(Box<Keyframe<Backstage>>),
     /// What happened on stage.
     Delta(Delta<StageEvent>),
     /// What happened backstage.

@@ -422,7 +422,7 @@ impl Comments {
     }
 
     /// Comments a second that reach the stage.
-    pub(super) fn display_budget(&self) -> Option<u32> {
+    pub fn display_budget(&self) -> Option<u32> {
         None
     }
 

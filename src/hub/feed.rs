@@ -1,0 +1,348 @@
+//! A feed: a keyframe and the deltas since it, encoded once for each encoding that somebody uses.
+//!
+//! Deltas stand in a ring bounded in batches and bytes. A connection is a cursor into it: the index of the
+//! next delta. What fell off the ring is repaired by a keyframe. Counts (pulse, health) are latest-wins: one
+//! slot each, outside the ring.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use super::connection::Connection;
+use crate::protocol::{Delta, Encoding, FeedKind, Message};
+use crate::room::comment::{CommentEvent, Shown};
+use crate::room::stage::{BackstageEvent, StaffOnly, StageEvent};
+use crate::room::{Event, Offset, Personal, Timestamp};
+
+/// Batches in a ring. At 8 batches a second, what a busy stage shows, about two minutes.
+const RING_BATCHES: usize = 1024;
+/// Bytes in a ring, as JSON.
+const RING_BYTES: usize = 4 << 20;
+/// What an event is taken to weigh where nobody has had it encoded.
+const EVENT_BYTES: usize = 256;
+/// Passes that visit a feed's connections at the same time: one for each core of a small server.
+pub(super) const PASSES: usize = 2;
+
+/// A message that is encoded when somebody first needs it, as a complete server frame.
+pub(super) struct Shared {
+    message: Message,
+    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
+}
+
+impl Shared {
+    pub(super) fn new(message: Message) -> Self {
+        Self {
+            message,
+            frames: Default::default(),
+        }
+    }
+
+    /// The frame's bytes, the same for everybody: server frames carry no mask.
+    pub(super) fn frame(&self, encoding: Encoding) -> &Bytes {
+        self.frames[encoding.index()].get_or_init(|| frame(encoding, &self.message))
+    }
+}
+
+/// A message as one unfragmented server frame (RFC 6455, 5.2).
+pub(super) fn frame(encoding: Encoding, message: &Message) -> Bytes {
+    let opcode = match encoding {
+        Encoding::Json => 0x1,
+        Encoding::MessagePack => 0x2,
+    };
+    raw_frame(opcode, &encoding.encode(message))
+}
+
+/// A final, unmasked frame.
+pub(super) fn raw_frame(opcode: u8, payload: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(payload.len() + 10);
+    bytes.put_u8(0x80 | opcode);
+    match payload.len() {
+        length @ 0..126 => bytes.put_u8(length as u8),
+        length @ 126..65_536 => {
+            bytes.put_u8(126);
+            bytes.put_u16(length as u16);
+        }
+        length => {
+            bytes.put_u8(127);
+            bytes.put_u64(length as u64);
+        }
+    }
+    bytes.extend_from_slice(payload);
+    bytes.freeze()
+}
+
+/// One batch on a feed.
+pub(super) struct Entry {
+    follows: Offset,
+    offset: Offset,
+    bytes: usize,
+    shared: Shared,
+}
+
+impl Entry {
+    pub(super) fn frame(&self, encoding: Encoding) -> &Bytes {
+        self.shared.frame(encoding)
+    }
+}
+
+/// A latest-wins message and how often it has changed.
+#[derive(Default)]
+pub(super) struct Latest {
+    pub(super) version: u64,
+    pub(super) message: Option<Arc<Shared>>,
+}
+
+/// Places of the latest-wins messages.
+#[derive(Clone, Copy)]
+pub(super) enum Slot {
+    Pulse,
+    Health,
+}
+
+/// How many there are.
+pub(super) const SLOTS: usize = 2;
+
+/// The deltas that are kept, and the newest keyframe.
+pub(super) struct Ring {
+    pub(super) entries: VecDeque<Entry>,
+    /// Index of `entries[0]`; indexes grow for ever.
+    pub(super) first: u64,
+    bytes: usize,
+    /// The feed's offset before `entries[0]`: whoever has it or a later one can resume.
+    floor: Offset,
+    /// The feed's newest offset.
+    head: Offset,
+    pub(super) latest: [Latest; SLOTS],
+    /// When the newest entry was decided.
+    decided: Option<Instant>,
+}
+
+impl Ring {
+    /// The feed's newest offset.
+    pub(super) fn head(&self) -> Offset {
+        self.head
+    }
+
+    /// Index after the newest entry.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// The entries from `index` on; `None` if some of them have fallen off.
+    pub(super) fn from(&self, index: u64) -> Option<impl Iterator<Item = &Entry>> {
+        let skip = index.checked_sub(self.first)? as usize;
+        Some(self.entries.range(skip.min(self.entries.len())..))
+    }
+
+    /// Index of the first entry that a client at `offset` lacks; `None` if the ring does not reach back.
+    pub(super) fn after(&self, offset: Offset) -> Option<u64> {
+        (offset >= self.floor).then(|| self.first + self.entries.partition_point(|entry| entry.offset <= offset) as u64)
+    }
+
+    /// The offset before the entry at `index`.
+    pub(super) fn offset_before(&self, index: u64) -> Offset {
+        match self.from(index).and_then(|mut entries| entries.next()) {
+            Some(entry) => entry.follows,
+            None if index >= self.end() => self.head,
+            None => self.floor,
+        }
+    }
+}
+
+/// The connections that one pass visits.
+#[derive(Default)]
+pub(super) struct Shard {
+    /// Those that have come since its last round.
+    pub(super) arrived: Mutex<Vec<Arc<Connection>>>,
+    /// Something is to be written, or somebody has come.
+    pub(super) wake: Notify,
+}
+
+/// One feed of one room.
+pub(super) struct Feed {
+    pub(super) kind: FeedKind,
+    pub(super) ring: RwLock<Ring>,
+    pub(super) shards: [Shard; PASSES],
+    /// Connections by encoding.
+    users: [AtomicU32; Encoding::ALL.len()],
+}
+
+impl Feed {
+    /// A feed without anything, at `head`.
+    pub(super) fn new(kind: FeedKind, floor: Offset) -> Self {
+        let ring = Ring {
+            entries: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            floor,
+            head: floor,
+            latest: Default::default(),
+            decided: None,
+        };
+        Self {
+            kind,
+            ring: RwLock::new(ring),
+            shards: Default::default(),
+            users: Default::default(),
+        }
+    }
+
+    /// Takes a durable batch in; says whether the feed shows anything of it. [`Feed::wake`] starts the passes.
+    pub(super) fn push(&self, first: Offset, at: Timestamp, events: &[Event], decided: Option<Instant>) -> bool {
+        self.redact(events);
+        let Some((offset, message)) = self.project(first, at, events) else {
+            return false;
+        };
+        let shared = Shared::new(message);
+        let encoded = Encoding::ALL
+            .iter()
+            .filter(|encoding| self.users[encoding.index()].load(Ordering::Relaxed) > 0);
+        let bytes = encoded
+            .map(|encoding| shared.frame(*encoding).len())
+            .max()
+            .unwrap_or(EVENT_BYTES * events.len());
+        let mut ring = self.ring.write();
+        let follows = ring.head;
+        ring.entries.push_back(Entry {
+            follows,
+            offset,
+            bytes,
+            shared,
+        });
+        ring.bytes += bytes;
+        ring.head = offset;
+        ring.decided = decided;
+        while ring.entries.len() > RING_BATCHES || (ring.bytes > RING_BYTES && ring.entries.len() > 1) {
+            if let Some(old) = ring.entries.pop_front() {
+                ring.bytes -= old.bytes;
+                ring.floor = old.offset;
+                ring.first += 1;
+            }
+        }
+        true
+    }
+
+    fn project(&self, first: Offset, at: Timestamp, events: &[Event]) -> Option<(Offset, Message)> {
+        let follows = self.ring.read().head;
+        let numbered = (first..).zip(events);
+        match self.kind {
+            FeedKind::Stage => {
+                let shown = numbered.filter_map(|(offset, event)| Some((offset, event.stage(offset)?)));
+                delta(follows, at, shown).map(|delta| (delta.offset, Message::Delta(delta)))
+            }
+            FeedKind::Backstage => {
+                let shown = numbered.flat_map(|(offset, event)| {
+                    event
+                        .backstage(offset, at)
+                        .into_iter()
+                        .map(move |shown| (offset, shown))
+                });
+                delta(follows, at, shown).map(|delta| (delta.offset, Message::BackstageDelta(delta)))
+            }
+        }
+    }
+
+    /// Takes the text of comments that these events delete out of the deltas that brought it, in every
+    /// encoding, at the same offsets.
+    fn redact(&self, events: &[Event]) {
+        let gone: Vec<Offset> = events.iter().flat_map(deleted).copied().collect();
+        if gone.is_empty() {
+            return;
+        }
+        for entry in &mut self.ring.write().entries {
+            let mut message = entry.shared.message.clone();
+            redact_message(&mut message, &gone);
+            if message != entry.shared.message {
+                entry.shared = Shared::new(message);
+            }
+        }
+    }
+
+    /// Replaces a latest-wins message.
+    pub(super) fn set_latest(&self, slot: Slot, message: Message) {
+        let mut ring = self.ring.write();
+        let latest = &mut ring.latest[slot as usize];
+        latest.version += 1;
+        latest.message = Some(Arc::new(Shared::new(message)));
+    }
+
+    /// Starts the passes over the connections.
+    pub(super) fn wake(&self) {
+        self.shards.iter().for_each(|shard| shard.wake.notify_one());
+    }
+
+    /// When the newest entry was decided, once: the pass that takes it measures how long it took.
+    pub(super) fn take_decided(&self) -> Option<Instant> {
+        self.ring.write().decided.take()
+    }
+
+    /// Somebody follows in this encoding now.
+    pub(super) fn joined(&self, connection: Arc<Connection>, number: usize) {
+        self.users[connection.encoding.index()].fetch_add(1, Ordering::Relaxed);
+        let shard = &self.shards[number % PASSES];
+        shard.arrived.lock().push(connection);
+        shard.wake.notify_one();
+    }
+
+    /// Somebody who followed in this encoding is gone.
+    pub(super) fn left(&self, encoding: Encoding) {
+        self.users[encoding.index()].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many follow.
+    pub(super) fn followers(&self) -> u32 {
+        self.users.iter().map(|users| users.load(Ordering::Relaxed)).sum()
+    }
+}
+
+fn delta<E>(follows: Offset, at: Timestamp, shown: impl Iterator<Item = (Offset, E)>) -> Option<Delta<E>> {
+    let (offsets, events): (Vec<Offset>, Vec<E>) = shown.unzip();
+    let offset = *offsets.last()?;
+    Some(Delta {
+        follows,
+        offset,
+        at,
+        events,
+    })
+}
+
+/// The comments that an event deletes.
+fn deleted(event: &Event) -> &[Offset] {
+    match event {
+        Event::Comment(CommentEvent::Deleted { comments, .. }) => comments,
+        _ => &[],
+    }
+}
+
+fn redact_message(message: &mut Message, gone: &[Offset]) {
+    match message {
+        Message::Delta(delta) => delta.events.iter_mut().for_each(|event| redact_event(event, gone)),
+        Message::BackstageDelta(delta) => delta.events.iter_mut().for_each(|event| match event {
+            BackstageEvent::Stage(event) => redact_event(event, gone),
+            BackstageEvent::Staff(StaffOnly::Offstage(shown)) => redact_shown(shown, gone),
+            BackstageEvent::Staff(_) => {}
+        }),
+        _ => {}
+    }
+}
+
+fn redact_event(event: &mut StageEvent, gone: &[Offset]) {
+    match event {
+        StageEvent::Comment(shown) | StageEvent::Pinned(shown) => redact_shown(shown, gone),
+        StageEvent::Sampled { comments, .. } | StageEvent::Restored { comments } => {
+            comments.iter_mut().for_each(|shown| redact_shown(shown, gone));
+        }
+        _ => {}
+    }
+}
+
+fn redact_shown(shown: &mut Shown, gone: &[Offset]) {
+    if gone.contains(&shown.id) {
+        shown.text = Personal::default();
+    }
+}

@@ -1,0 +1,69 @@
+//! What viewers have, by asking a sample of pages about once a second.
+
+use super::connection::Connection;
+use crate::protocol::{Health, Picture, Seen};
+use crate::room::{Offset, Timestamp};
+use std::sync::atomic::Ordering;
+
+/// The answers of the current round and of the one before, which is reported.
+#[derive(Default)]
+pub(super) struct Rounds {
+    started_at: Timestamp,
+    current: Round,
+    previous: Round,
+}
+
+#[derive(Default)]
+struct Round {
+    asked: u32,
+    playing: u32,
+    stalled: u32,
+    newest: u32,
+    took_ms: Vec<u32>,
+}
+
+impl Rounds {
+    /// A page was asked.
+    pub(super) fn asked(&mut self, connection: &Connection, now: Timestamp) {
+        connection.asked_at.store(now.0, Ordering::Relaxed);
+        self.current.asked += 1;
+    }
+
+    /// A page answered; one that was not asked is not heard.
+    pub(super) fn answered(&mut self, connection: &Connection, seen: Seen, newest: Offset, now: Timestamp) {
+        let asked_at = Timestamp(connection.asked_at.swap(0, Ordering::Relaxed));
+        if asked_at.0 == 0 {
+            return;
+        }
+        let round = if asked_at >= self.started_at {
+            &mut self.current
+        } else {
+            &mut self.previous
+        };
+        round.took_ms.push(now.since(asked_at).min(60_000) as u32);
+        round.newest += u32::from(seen.offset >= newest);
+        match seen.picture {
+            Picture::Playing => round.playing += 1,
+            Picture::Stalled => round.stalled += 1,
+            Picture::None => {}
+        }
+    }
+
+    /// Ends a round: what the one before it came to.
+    pub(super) fn turn(&mut self, now: Timestamp) -> Health {
+        let mut done = std::mem::replace(&mut self.previous, std::mem::take(&mut self.current));
+        self.started_at = now;
+        done.took_ms.sort_unstable();
+        let rank = (done.took_ms.len() * 95).div_ceil(100);
+        let p95_ms = rank.checked_sub(1).map_or(0, |index| done.took_ms[index]);
+        Health {
+            asked: done.asked,
+            answered: done.took_ms.len() as u32,
+            playing: done.playing,
+            stalled: done.stalled,
+            newest: done.newest,
+            p95_ms,
+            ..Health::default()
+        }
+    }
+}

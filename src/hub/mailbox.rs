@@ -1,0 +1,161 @@
+//! A room's mailbox: three bounded lanes, drained in order with a share each. A full lane refuses its own
+//! kind only.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::connection::Connection;
+use super::{CommandError, Done};
+use crate::protocol::{Cursor, message::Joined};
+use crate::room::{Actor, Command, Room, Timestamp};
+
+/// The lanes, in the order in which they are drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Staff's commands and looks at the state.
+    Staff,
+    /// Claims, entries and joins.
+    Rush,
+    /// Comments.
+    Talk,
+}
+
+impl Lane {
+    const ALL: [Self; 3] = [Self::Staff, Self::Rush, Self::Talk];
+
+    /// How much may wait. The rush lane holds what 15,000 viewers ask within one commit.
+    fn capacity(self) -> usize {
+        match self {
+            Self::Staff => 1_024,
+            Self::Rush => 20_000,
+            Self::Talk => 4_096,
+        }
+    }
+
+    /// How much of it one batch takes; together 1,000.
+    fn share(self) -> usize {
+        match self {
+            Self::Staff => 100,
+            Self::Rush => 700,
+            Self::Talk => 200,
+        }
+    }
+
+    /// The lane of a command.
+    pub(super) fn of(actor: &Actor, command: &Command) -> Self {
+        match (actor, command) {
+            (Actor::Viewer(_), Command::Comment(_) | Command::Rename(_)) => Self::Talk,
+            (Actor::Viewer(_), _) => Self::Rush,
+            _ => Self::Staff,
+        }
+    }
+}
+
+/// Where an answer goes.
+pub(super) enum Reply {
+    /// To whoever awaits it.
+    Await(oneshot::Sender<Result<Done, CommandError>>),
+    /// To a connection, for this request.
+    Socket { connection: Arc<Connection>, re: u64 },
+}
+
+/// A look at the durable state, on the room's task.
+pub(super) type Look = Box<dyn FnOnce(&Room, Timestamp) + Send>;
+
+/// What a room's task is asked to do.
+pub(super) enum Work {
+    Command {
+        actor: Actor,
+        command: Box<Command>,
+        reply: Reply,
+    },
+    Look(Look),
+    /// A connection joins; `joined` lacks what only the room knows.
+    Join {
+        connection: Arc<Connection>,
+        joined: Box<Joined>,
+        cursor: Option<Cursor>,
+    },
+    /// A connection fell off the ring.
+    Resync(Arc<Connection>),
+}
+
+/// A full or closed mailbox gives the work back.
+pub(super) enum Refused {
+    Full(Work),
+    Closed(Work),
+}
+
+/// The lanes and what waits in them.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    lanes: Mutex<Lanes>,
+    waiting: Notify,
+}
+
+#[derive(Default)]
+struct Lanes {
+    queues: [VecDeque<Work>; Lane::ALL.len()],
+    closed: bool,
+}
+
+impl Mailbox {
+    /// Puts work into a lane.
+    pub(super) fn put(&self, lane: Lane, work: Work) -> Result<(), Refused> {
+        let mut lanes = self.lanes.lock();
+        if lanes.closed {
+            return Err(Refused::Closed(work));
+        }
+        let queue = &mut lanes.queues[lane as usize];
+        if queue.len() >= lane.capacity() {
+            return Err(Refused::Full(work));
+        }
+        queue.push_back(work);
+        drop(lanes);
+        self.waiting.notify_one();
+        Ok(())
+    }
+
+    /// Waits until there is something.
+    pub(super) async fn filled(&self) {
+        loop {
+            if self.len() > 0 {
+                return;
+            }
+            self.waiting.notified().await;
+        }
+    }
+
+    /// How much waits.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.lock().queues.iter().map(VecDeque::len).sum()
+    }
+
+    /// Takes each lane's share.
+    pub(super) fn drain(&self) -> Vec<Work> {
+        let mut lanes = self.lanes.lock();
+        let mut taken = Vec::new();
+        for lane in Lane::ALL {
+            let queue = &mut lanes.queues[lane as usize];
+            let share = queue.len().min(lane.share());
+            taken.extend(queue.drain(..share));
+            if queue.is_empty() {
+                queue.shrink_to(64);
+            }
+        }
+        taken
+    }
+
+    /// Closes it if it is empty (or `even_if_filled`); what comes later is given back to the sender.
+    pub(super) fn close(&self, even_if_filled: bool) -> bool {
+        let mut lanes = self.lanes.lock();
+        if even_if_filled || lanes.queues.iter().all(VecDeque::is_empty) {
+            lanes.closed = true;
+            lanes.queues = Default::default();
+        }
+        lanes.closed
+    }
+}

@@ -1,0 +1,137 @@
+//! A pass over a share of a feed's connections: each gets one write of all that waits for it. And the sweep:
+//! pings, silence, slowness and ended tokens, without a timer for each connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::connection::{Connection, Flushed, Written};
+use super::feed::{Feed, PASSES, Shared, raw_frame};
+use super::mailbox::{Lane, Refused, Work};
+use super::room_handle::RoomHandle;
+use crate::protocol::{Close, FeedKind, Message};
+use crate::room::Timestamp;
+
+/// Visits between two chances for other tasks (libraries.md of tokio's cooperative budget: a visit is a
+/// system call of 5-10 us, so 64 of them hold a worker for about half a millisecond).
+const VISITS: usize = 64;
+/// How often connections are looked after.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Between two pings; each connection's are shifted by up to a fifth.
+const PING_MS: u64 = 25_000;
+/// A connection from which nothing was heard for two pings is gone.
+const SILENT_MS: u64 = 2 * PING_MS + 5_000;
+/// A full socket that takes nothing for this long is closed.
+const SLOW_MS: u64 = 30_000;
+/// A close frame that cannot be written within this time is given up.
+const CLOSE_MS: u64 = 5_000;
+/// Pages that a pass asks what they have; all passes together 200.
+const SAMPLE: usize = 200 / PASSES;
+
+/// Runs for as long as the room is in memory.
+pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) {
+    let shard = &feed.shards[share];
+    let mut connections: Vec<Arc<Connection>> = Vec::new();
+    let mut swept = Instant::now();
+    loop {
+        if connections.is_empty() {
+            shard.wake.notified().await;
+        } else if timeout(SWEEP, shard.wake.notified()).await.is_err() || swept.elapsed() >= SWEEP {
+            sweep(&handle, &feed, &connections);
+            swept = Instant::now();
+        }
+        connections.append(&mut shard.arrived.lock());
+        visit_all(&handle, &feed, share, &mut connections).await;
+    }
+}
+
+async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: &mut Vec<Arc<Connection>>) {
+    let metrics = &handle.hub.metrics;
+    let decided = if share == 0 { feed.take_decided() } else { None };
+    let now = handle.hub.clock.now();
+    let mut written = Written::default();
+    let mut index = 0;
+    while let Some(connection) = connections.get(index) {
+        match connection.visit(now, &mut written) {
+            Flushed::Done => {
+                feed.left(connection.encoding);
+                connections.swap_remove(index);
+                continue;
+            }
+            Flushed::Lost => ask_for_keyframe(handle, connection),
+            Flushed::All | Flushed::Blocked => {}
+        }
+        index += 1;
+        if index % VISITS == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    if connections.is_empty() {
+        connections.shrink_to(64);
+    }
+    metrics.bytes_out.inc_by(written.bytes);
+    metrics.frames_written.inc_by(written.deltas);
+    if let Some(decided) = decided {
+        metrics
+            .decided_to_written_seconds
+            .observe(decided.elapsed().as_secs_f64());
+    }
+}
+
+/// The connection fell off the ring: the room's task has what it needs.
+pub(super) fn ask_for_keyframe(handle: &RoomHandle, connection: &Arc<Connection>) {
+    match handle.mailbox.put(Lane::Rush, Work::Resync(Arc::clone(connection))) {
+        Ok(()) => {}
+        Err(Refused::Full(_)) => connection.ask_again(),
+        Err(Refused::Closed(_)) => connection.close(Close::Unavailable),
+    }
+}
+
+fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
+    let now = handle.hub.clock.now();
+    let ping = raw_frame(0x9, handle.head().to_string().as_bytes());
+    for (index, connection) in connections.iter().enumerate() {
+        look_after(connection, index as u64, now, &ping);
+    }
+    if feed.kind == FeedKind::Stage && handle.backstage.followers() > 0 {
+        ask_sample(handle, connections, now);
+    }
+}
+
+fn look_after(connection: &Connection, index: u64, now: Timestamp, ping: &Bytes) {
+    let since = |at: &std::sync::atomic::AtomicU64| now.since(Timestamp(at.load(Ordering::Relaxed)));
+    if connection.is_closing() {
+        if since(&connection.written_at) > SLOW_MS + CLOSE_MS || since(&connection.heard_at) > SILENT_MS + CLOSE_MS {
+            connection.abandon();
+        }
+    } else if connection.expires_at.is_some_and(|at| at <= now) {
+        connection.close(Close::NotAllowed);
+    } else if connection.is_blocked() && since(&connection.written_at) > SLOW_MS {
+        connection.close(Close::Slow);
+    } else if since(&connection.heard_at) > SILENT_MS {
+        connection.close(Close::Silent);
+    } else if since(&connection.pinged_at) > PING_MS - (index * 7_919) % (PING_MS / 5) {
+        connection.pinged_at.store(now.0, Ordering::Relaxed);
+        connection.queue(ping.clone());
+    }
+}
+
+/// Asks every n-th page, so that the same number is asked however many there are.
+fn ask_sample(handle: &RoomHandle, connections: &[Arc<Connection>], now: Timestamp) {
+    let question = Shared::new(Message::AskSeen {});
+    let stride = connections.len().div_ceil(SAMPLE).max(1);
+    let start = now.0 as usize / 1_000 % stride;
+    let mut rounds = handle.health.lock();
+    for connection in connections
+        .iter()
+        .skip(start)
+        .step_by(stride)
+        .filter(|connection| connection.counted)
+    {
+        rounds.asked(connection, now);
+        connection.queue(question.frame(connection.encoding).clone());
+    }
+}

@@ -1,0 +1,222 @@
+//! Batches of events to records and back: what is personal stands apart, so that it can be erased.
+//!
+//! In `events` a personal field is a salted hash, `#` and 22 characters of base64; `personal` holds salt and text in the same
+//! order. The journal's checksum covers `events`, so a field whose salt and text were removed from `personal`
+//! reads as empty, and nothing else changes.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::journal::Record;
+use crate::room::{Event, Luck, Offset, Personal, Room, Timestamp, ViewerNo};
+
+/// One personal field, beside the events.
+#[derive(Serialize, Deserialize)]
+struct Field {
+    /// Whom it is about, if the event itself says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<ViewerNo>,
+    /// Absent once erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salt: Option<String>,
+    /// Absent once erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+/// A record that does not say what the core can read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the batch at offset {offset} cannot be read: {reason}")]
+pub(super) struct Unreadable {
+    /// First offset of the record.
+    pub(super) offset: Offset,
+    /// What does not fit.
+    pub(super) reason: String,
+}
+
+/// What a batch is called and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) batch: u128,
+    pub(super) epoch: u64,
+    pub(super) first: Offset,
+    pub(super) at: Timestamp,
+}
+
+/// Writes a batch; `events` is not empty.
+pub(super) fn encode(header: Header, mut events: Vec<Event>, luck: &mut Luck) -> Record {
+    let mut fields = Vec::new();
+    for event in &mut events {
+        event.personal(&mut |of, personal| {
+            let salt = URL_SAFE_NO_PAD.encode(luck.bytes::<9>());
+            let text = std::mem::take(&mut personal.0);
+            personal.0 = sealed(&salt, &text);
+            fields.push(Field {
+                of,
+                salt: Some(salt),
+                text: Some(text),
+            });
+        });
+    }
+    Record {
+        batch: header.batch,
+        epoch: header.epoch,
+        first: header.first,
+        count: events.len() as u32,
+        at: header.at,
+        events: json(&events),
+        personal: json(&fields),
+    }
+}
+
+/// Reads a batch's events.
+///
+/// # Errors
+///
+/// [`Unreadable`] where the record says something else than this program writes.
+pub(super) fn decode(record: &Record) -> Result<Vec<Event>, Unreadable> {
+    let unreadable = |reason: String| Unreadable {
+        offset: record.first,
+        reason,
+    };
+    let mut events: Vec<Event> =
+        serde_json::from_slice(&record.events).map_err(|error| unreadable(error.to_string()))?;
+    let fields: Vec<Field> = serde_json::from_slice(&record.personal).map_err(|error| unreadable(error.to_string()))?;
+    let mut fields = fields.into_iter();
+    let mut wrong = None;
+    for event in &mut events {
+        event.personal(&mut |_, personal| {
+            if let Err(reason) = open(fields.next(), personal) {
+                wrong = Some(reason);
+            }
+        });
+    }
+    match wrong {
+        Some(reason) => Err(unreadable(reason.to_owned())),
+        None if events.len() != record.count as usize => {
+            Err(unreadable("it holds another number of events".to_owned()))
+        }
+        None => Ok(events),
+    }
+}
+
+fn open(field: Option<Field>, personal: &mut Personal) -> Result<(), &'static str> {
+    let field = field.ok_or("a personal field is missing")?;
+    let (Some(salt), Some(text)) = (field.salt, field.text) else {
+        personal.0.clear();
+        return Ok(());
+    };
+    if sealed(&salt, &text) != personal.0 {
+        return Err("a personal field does not fit its hash");
+    }
+    personal.0 = text;
+    Ok(())
+}
+
+fn sealed(salt: &str, text: &str) -> String {
+    let hash = Sha256::new()
+        .chain_update(salt)
+        .chain_update([0])
+        .chain_update(text)
+        .finalize();
+    format!("#{}", URL_SAFE_NO_PAD.encode(&hash[..16]))
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value)
+        .expect("events have string keys and no failing impls")
+        .into()
+}
+
+/// Folds records into a room.
+///
+/// # Errors
+///
+/// [`Unreadable`] at the first record that cannot be read, or does not follow.
+pub(super) fn fold(room: &mut Room, records: &[Record]) -> Result<(), Unreadable> {
+    for record in records {
+        if record.first != room.head + 1 {
+            let reason = format!("it does not follow offset {}", room.head);
+            return Err(Unreadable {
+                offset: record.first,
+                reason,
+            });
+        }
+        for event in &decode(record)? {
+            room.apply(event, record.at);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::audience::AudienceEvent;
+
+    fn record() -> Record {
+        let renamed = AudienceEvent::Renamed {
+            viewer: ViewerNo(7),
+            name: "Ann".into(),
+        };
+        let header = Header {
+            batch: 1,
+            epoch: 2,
+            first: 3,
+            at: Timestamp(4),
+        };
+        encode(header, vec![renamed.into()], &mut Luck::new([7; 32]))
+    }
+
+    #[test]
+    fn a_batch_comes_back_as_it_was() {
+        let events = decode(&record()).expect("it was just written");
+        assert_eq!(
+            events,
+            [AudienceEvent::Renamed {
+                viewer: ViewerNo(7),
+                name: "Ann".into()
+            }
+            .into()]
+        );
+    }
+
+    #[test]
+    fn no_personal_text_stands_in_the_events() {
+        let record = record();
+        assert!(!String::from_utf8_lossy(&record.events).contains("Ann"));
+        assert!(String::from_utf8_lossy(&record.personal).contains("Ann"));
+    }
+
+    #[test]
+    fn an_erased_field_reads_as_empty() {
+        let erased = Record {
+            personal: Bytes::from_static(br#"[{"of":7}]"#),
+            ..record()
+        };
+        let events = decode(&erased).expect("erasing leaves the batch readable");
+        assert_eq!(
+            events,
+            [AudienceEvent::Renamed {
+                viewer: ViewerNo(7),
+                name: "".into()
+            }
+            .into()]
+        );
+    }
+
+    #[test]
+    fn a_changed_personal_text_is_noticed() {
+        let record = record();
+        let changed = String::from_utf8_lossy(&record.personal).replace("Ann", "Bob");
+        let error = decode(&Record {
+            personal: changed.into(),
+            ..record
+        })
+        .expect_err("its hash does not fit");
+        assert_eq!(error.reason, "a personal field does not fit its hash");
+    }
+}

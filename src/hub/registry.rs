@@ -1,0 +1,284 @@
+//! All rooms: the catalogue of those that exist, the registry of those in memory, and how one is loaded.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::room_handle::RoomHandle;
+use super::{CommandError, Hub, Listing, luck, record, task};
+use crate::journal::{CatalogueRow, ReadError, Snapshot};
+use crate::protocol::Close;
+use crate::room::{Offset, Refusal, Room, RoomId, SNAPSHOT_VERSION, Timestamp};
+
+/// Read from the log at a time.
+const PAGE_BYTES: usize = 4 << 20;
+/// What a ring is refilled with: batches and bytes of the log's tail.
+const TAIL_BATCHES: usize = 512;
+const TAIL_BYTES: usize = 2 << 20;
+/// Epochs are below 2^52, which every client's numbers hold exactly.
+const EPOCH_BITS: u32 = 52;
+/// Rooms whose deadlines come are woken this often.
+const WAKE: Duration = Duration::from_secs(1);
+
+/// A room as the catalogue has it.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) epoch: u64,
+    pub(super) next_deadline: Option<Timestamp>,
+    pub(super) listing: Listing,
+}
+
+/// A place in the registry: the room, once it is loaded.
+#[derive(Default)]
+pub(super) struct Place {
+    room: tokio::sync::OnceCell<Arc<RoomHandle>>,
+}
+
+impl Place {
+    pub(super) fn room(&self) -> Option<&Arc<RoomHandle>> {
+        self.room.get()
+    }
+}
+
+/// A room's row of the catalogue.
+pub(super) fn row(room: &Room, epoch: u64) -> CatalogueRow {
+    CatalogueRow {
+        stream: room.id.to_string(),
+        epoch,
+        head: room.head,
+        next_deadline: room.next_deadline(),
+        summary: serde_json::to_vec(&listing(room))
+            .expect("a struct of plain fields")
+            .into(),
+    }
+}
+
+fn listing(room: &Room) -> Listing {
+    let details = &room.show.details;
+    Listing {
+        id: room.id.to_string(),
+        title: details.title.clone(),
+        host: details.host.clone(),
+        state: room.show.state(),
+        access: details.access,
+        kind: details.kind,
+        tags: details.tags.clone(),
+        cover: details.cover.as_ref().map(|cover| cover.file.clone()),
+        scheduled_at: details.scheduled_at,
+        started_at: room.show.started_at,
+        ended_at: room.show.ended_at,
+        watching: room.audience.totals.watching,
+        test: details.test,
+    }
+}
+
+impl Hub {
+    /// Takes the catalogue in. Rows that cannot be read are rebuilt from their logs.
+    pub(super) async fn read_catalogue(&self) -> Result<(), ReadError> {
+        for row in self.journal.catalogue().await? {
+            if RoomId::new(&row.stream).is_none() {
+                continue;
+            }
+            match serde_json::from_slice::<Listing>(&row.summary) {
+                Ok(listing) => self.know(row.epoch, row.next_deadline, listing),
+                Err(error) => {
+                    tracing::warn!(room = row.stream, %error, "the catalogue's row is rebuilt from the log");
+                    let id = RoomId::new(&row.stream).expect("checked above");
+                    let (room, _) = self.rebuild(&id).await?;
+                    self.know(row.epoch, room.next_deadline(), listing(&room));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn know(&self, epoch: u64, next_deadline: Option<Timestamp>, listing: Listing) {
+        self.catalogue.insert(
+            listing.id.clone(),
+            Known {
+                epoch,
+                next_deadline,
+                listing,
+            },
+        );
+    }
+
+    /// A room's row has changed, durably.
+    pub(super) fn catalogue_changed(&self, row: CatalogueRow) {
+        if let Ok(listing) = serde_json::from_slice::<Listing>(&row.summary) {
+            self.know(row.epoch, row.next_deadline, listing);
+        }
+    }
+
+    /// Rooms that must be in memory: on air, or with a deadline by `now`.
+    pub(super) fn rooms_to_load(&self, now: Timestamp, on_air: bool) -> Vec<RoomId> {
+        let due = |known: &Known| known.next_deadline.is_some_and(|at| at <= now);
+        let wanted = self
+            .catalogue
+            .iter()
+            .filter(|entry| due(entry.value()) || (on_air && entry.listing.state.on_air()));
+        let absent = wanted.filter(|entry| !self.rooms.contains_key(entry.key()));
+        absent.filter_map(|entry| RoomId::new(entry.key())).collect()
+    }
+
+    /// Wakes rooms whose deadlines are due, until the hub is dropped.
+    pub(super) async fn wake_rooms(hub: std::sync::Weak<Self>) {
+        let mut warned = Instant::now();
+        loop {
+            tokio::time::sleep(WAKE).await;
+            let Some(hub) = hub.upgrade() else { return };
+            for id in hub.rooms_to_load(hub.clock.now(), false) {
+                if let Err(error) = hub.load(&id).await {
+                    tracing::error!(room = %id, %error, "a room whose deadline is due cannot be loaded");
+                }
+            }
+            let ahead_ms = hub.clock.ahead_of_wall_ms();
+            if ahead_ms.abs() > 2_000 && warned.elapsed() > Duration::from_secs(60) {
+                warned = Instant::now();
+                tracing::warn!(ahead_ms, "the wall clock was stepped; server time goes on");
+            }
+        }
+    }
+
+    /// The room in memory, loaded if it is not.
+    pub(super) async fn load(self: &Arc<Self>, id: &RoomId) -> Result<Arc<RoomHandle>, CommandError> {
+        let Some(epoch) = self.catalogue.get(id.as_str()).map(|known| known.epoch) else {
+            return Err(Refusal::UnknownRoom.into());
+        };
+        self.enter(id, epoch, false).await
+    }
+
+    /// The room in memory, made new if it does not exist.
+    pub(super) async fn load_or_new(self: &Arc<Self>, id: &RoomId) -> Result<Arc<RoomHandle>, CommandError> {
+        let known = self.catalogue.get(id.as_str()).map(|known| known.epoch);
+        let epoch = known.unwrap_or_else(|| (luck().u128() >> (128 - EPOCH_BITS)) as u64);
+        self.enter(id, epoch, known.is_none()).await
+    }
+
+    async fn enter(self: &Arc<Self>, id: &RoomId, epoch: u64, new: bool) -> Result<Arc<RoomHandle>, CommandError> {
+        if self.rooms.len() >= self.limits.rooms_max && !self.rooms.contains_key(id.as_str()) {
+            tracing::warn!(
+                rooms_max = self.limits.rooms_max,
+                "no room can be loaded: rooms-max is reached"
+            );
+            return Err(CommandError::Busy { retry_after_ms: 5_000 });
+        }
+        let place = Arc::clone(&self.rooms.entry(id.to_string()).or_default());
+        let loaded = place.room.get_or_try_init(|| self.start(id, epoch, new)).await;
+        if loaded.is_err() {
+            self.rooms.remove_if(id.as_str(), |_, other| {
+                Arc::ptr_eq(other, &place) && place.room.get().is_none()
+            });
+        }
+        loaded.cloned().map_err(|error: ReadError| {
+            tracing::error!(room = %id, %error, "the room cannot be read");
+            CommandError::JournalUnavailable
+        })
+    }
+
+    async fn start(self: &Arc<Self>, id: &RoomId, epoch: u64, new: bool) -> Result<Arc<RoomHandle>, ReadError> {
+        let (room, snapshot_head) = if new {
+            (Room::new(id.clone()), 0)
+        } else {
+            self.rebuild(id).await?
+        };
+        let tail = if new {
+            Vec::new()
+        } else {
+            self.journal.tail(id.as_str(), TAIL_BATCHES, TAIL_BYTES).await?
+        };
+        let floor = tail.first().map_or(room.head, |record| record.first - 1);
+        let handle = Arc::new(RoomHandle::new(id.clone(), epoch, Arc::clone(self), floor));
+        for record in &tail {
+            let events = record::decode(record).map_err(|error| damaged(id, error))?;
+            for feed in handle.feeds() {
+                feed.push(record.first, record.at, &events, None);
+            }
+        }
+        self.metrics.rooms_loaded.inc();
+        let running = tokio::spawn(task::run(Arc::clone(&handle), room, snapshot_head));
+        tokio::spawn(Self::supervise(Arc::clone(self), Arc::clone(&handle), running));
+        Ok(handle)
+    }
+
+    /// When a room's task has ended, for whatever reason, nothing of it stays: its connections come back, and
+    /// the room is rebuilt.
+    async fn supervise(hub: Arc<Self>, handle: Arc<RoomHandle>, running: tokio::task::JoinHandle<()>) {
+        if let Err(error) = running.await
+            && error.is_panic()
+        {
+            tracing::error!(room = %handle.id, "a room's task broke; it is rebuilt from its journal");
+        }
+        handle.mailbox.close(true);
+        hub.forget(&handle.id, &handle);
+        handle.presence.lock().close_all(Close::Unavailable);
+        hub.metrics.rooms_loaded.dec();
+    }
+
+    /// Takes a room out of the registry, if it is this one.
+    pub(super) fn forget(&self, id: &RoomId, handle: &Arc<RoomHandle>) {
+        self.rooms.remove_if(id.as_str(), |_, place| {
+            place.room().is_some_and(|room| Arc::ptr_eq(room, handle))
+        });
+    }
+
+    /// The room as its journal has it: the snapshot, and what came after. Also the snapshot's offset.
+    pub(super) async fn rebuild(&self, id: &RoomId) -> Result<(Room, Offset), ReadError> {
+        let epoch = self.catalogue.get(id.as_str()).map(|known| known.epoch);
+        let mut room = match self.journal.snapshot(id.as_str()).await? {
+            Some(snapshot) if snapshot.version == SNAPSHOT_VERSION && Some(snapshot.epoch) == epoch => {
+                serde_json::from_slice(&snapshot.state).unwrap_or_else(|error| {
+                    tracing::warn!(room = %id, %error, "a snapshot cannot be read; the whole log is");
+                    Room::new(id.clone())
+                })
+            }
+            _ => Room::new(id.clone()),
+        };
+        let snapshot_head = room.head;
+        loop {
+            let page = self.journal.read(id.as_str(), room.head, PAGE_BYTES).await?;
+            if page.is_empty() {
+                return Ok((room, snapshot_head));
+            }
+            room = tokio::task::spawn_blocking(move || record::fold(&mut room, &page).map(|()| room))
+                .await
+                .map_err(|error| ReadError::Unavailable(error.to_string()))?
+                .map_err(|error| damaged(id, error))?;
+        }
+    }
+
+    /// Folds a room's log onto its last snapshot and stores the result.
+    pub(super) async fn make_snapshot(&self, id: &RoomId) {
+        let Some(epoch) = self.catalogue.get(id.as_str()).map(|known| known.epoch) else {
+            return;
+        };
+        let stored = match self.rebuild(id).await {
+            Ok((room, _)) => {
+                let offset = room.head;
+                let state = tokio::task::spawn_blocking(move || serde_json::to_vec(&room)).await;
+                let Ok(Ok(state)) = state else { return };
+                let snapshot = Snapshot {
+                    epoch,
+                    offset,
+                    version: SNAPSHOT_VERSION,
+                    state: state.into(),
+                };
+                self.journal
+                    .put_snapshot(id.as_str(), snapshot)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = stored {
+            tracing::warn!(room = %id, error, "no snapshot was made");
+        }
+    }
+}
+
+fn damaged(id: &RoomId, error: record::Unreadable) -> ReadError {
+    ReadError::Damaged {
+        stream: id.to_string(),
+        offset: error.offset,
+        reason: error.reason,
+    }
+}

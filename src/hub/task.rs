@@ -1,0 +1,688 @@
+//! One task per room: it drains the mailbox, decides, appends the batch, and only then shows it and replies.
+//!
+//! While a batch is on its way to the disk the next one gathers in the mailbox, so the state that the task
+//! holds between two batches is durable: joins and looks read it then.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::connection::Connection;
+use super::feed::{Shared, Slot, frame};
+use super::mailbox::{Look, Reply, Work};
+use super::room_handle::RoomHandle;
+use super::{CommandError, Done, luck, pass, record};
+use crate::journal::{Append, AppendError, Appended, CatalogueRow, Record};
+use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
+use crate::room::audience::{self, GRACE_MS};
+use crate::room::comment::{CommentEvent, SetDisplayBudget};
+use crate::room::discount::DiscountEvent;
+use crate::room::draw::DrawEvent;
+use crate::room::staff::{Role, StaffEvent};
+use crate::room::{Actor, Answer, Command, Event, Offset, Room, Timestamp, ViewerId, ViewerNo};
+
+/// Between two pulses.
+const PULSE: Duration = Duration::from_secs(1);
+/// Without anything else the stage gets its counts again this often, so that a page can tell silence from a
+/// dead socket.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A keyframe is shared by all who need one within this time.
+const KEYFRAME_LIFE: Duration = Duration::from_secs(1);
+/// After a refused append the journal is tried again this often; in between commands are refused at once.
+const RETRY_JOURNAL: Duration = Duration::from_millis(250);
+/// A room that nobody uses leaves memory after this time.
+const IDLE: Duration = Duration::from_secs(60);
+/// Events after which a snapshot is made.
+const SNAPSHOT_EVENTS: u64 = 20_000;
+/// A batch's events weigh at most about this much (half of it when the last command is added).
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// The task's own things.
+pub(super) struct RoomTask {
+    handle: Arc<RoomHandle>,
+    room: Room,
+    /// Passes over the connections; they end with the task.
+    passes: JoinSet<()>,
+    next_tick: Instant,
+    last_shown: Instant,
+    last_used: Instant,
+    /// The room's head as of the last pulse.
+    pulsed_head: Offset,
+    /// After a restart deadlines wait until everybody who was present has had time to come back.
+    held_until: Option<Timestamp>,
+    keyframes: [Option<CachedKeyframe>; 2],
+    snapshot_head: Offset,
+    /// The journal refused an append; not before then it is tried again.
+    suspended_until: Option<Instant>,
+    joins: usize,
+}
+
+struct CachedKeyframe {
+    shared: Shared,
+    offset: Offset,
+    made: Instant,
+}
+
+/// What is decided together.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Event>,
+    answers: Vec<Pending>,
+    contacts: Vec<(String, Bytes)>,
+    pulse: Option<audience::Pulse>,
+    bytes: usize,
+    /// The viewers who asked: their answer tells them, no `mine` need follow on that connection.
+    decided: Option<Instant>,
+}
+
+struct Pending {
+    reply: Reply,
+    command: Box<Command>,
+    result: Result<Done, CommandError>,
+}
+
+/// Whether the task goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Go,
+    End,
+}
+
+/// Runs a room until it is idle or broken.
+pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offset) {
+    let now = Instant::now();
+    let held = room.audience.totals.watching > 0;
+    let held_until = held.then(|| handle.hub.clock.now().plus(GRACE_MS));
+    handle.set_head(room.head);
+    handle.on_air.store(room.show.state().on_air(), Ordering::Relaxed);
+    let mut task = RoomTask {
+        pulsed_head: room.head,
+        room,
+        passes: JoinSet::new(),
+        next_tick: now,
+        last_shown: now,
+        last_used: now,
+        held_until,
+        keyframes: [None, None],
+        snapshot_head,
+        suspended_until: None,
+        joins: 0,
+        handle,
+    };
+    for feed in task.handle.feeds() {
+        for share in 0..feed.shards.len() {
+            task.passes
+                .spawn(pass::run(Arc::clone(&task.handle), Arc::clone(feed), share));
+        }
+    }
+    while task.turn().await == Next::Go {
+        task.wait().await;
+    }
+}
+
+impl RoomTask {
+    async fn wait(&self) {
+        let wake_at = self.wake_at();
+        tokio::select! {
+            () = self.handle.mailbox.filled() => {}
+            () = tokio::time::sleep_until(wake_at.into()) => {}
+        }
+    }
+
+    /// When something is to be done without being asked.
+    fn wake_at(&self) -> Instant {
+        let busy = self.ticks();
+        let tick = if busy { self.next_tick } else { self.last_used + IDLE };
+        let deadline = self.room.next_deadline().map(|at| {
+            let at = self.held_until.map_or(at, |held| at.max(held));
+            self.handle.hub.clock.instant(at)
+        });
+        deadline
+            .map_or(tick, |deadline| deadline.min(tick))
+            .max(Instant::now() + Duration::from_millis(1))
+    }
+
+    /// Whether anybody is here, or something is to be told by a pulse.
+    fn ticks(&self) -> bool {
+        self.held_until.is_some()
+            || self.room.head != self.pulsed_head
+            || self.handle.taps.load(Ordering::Relaxed) > 0
+            || self.handle.connections() > 0
+            || !self.handle.presence.lock().is_empty()
+    }
+
+    async fn turn(&mut self) -> Next {
+        let works = self.handle.mailbox.drain();
+        if !works.is_empty() {
+            self.last_used = Instant::now();
+            self.handle.hub.metrics.queue_depth.observe(works.len() as f64);
+        }
+        let now = self.now();
+        let mut batch = Batch {
+            decided: Some(Instant::now()),
+            ..Batch::default()
+        };
+        let mut reads = Vec::new();
+        if self.may_write() {
+            self.fire_due(&mut batch, now);
+            self.tick(&mut batch, now);
+        }
+        for work in works {
+            match work {
+                Work::Command { actor, command, reply } if self.suspended_until.is_none() => {
+                    self.decide(&mut batch, &actor, command, reply, now);
+                    if batch.bytes > BATCH_BYTES / 2 && self.commit(std::mem::take(&mut batch), now).await == Next::End
+                    {
+                        return self.end();
+                    }
+                }
+                Work::Command { command, reply, .. } => {
+                    let result = Err(CommandError::JournalUnavailable);
+                    self.deliver(vec![Pending { reply, command, result }]);
+                }
+                read => reads.push(read),
+            }
+        }
+        if self.commit(batch, now).await == Next::End {
+            return self.end();
+        }
+        for read in reads {
+            self.read(read);
+        }
+        self.snapshot_if_due();
+        if self.idle() && self.handle.mailbox.close(false) {
+            self.leave()
+        } else {
+            Next::Go
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.handle.hub.clock.now().max(self.room.at)
+    }
+
+    /// Refused appends suspend the room; now and then it tries again.
+    fn may_write(&mut self) -> bool {
+        if self.suspended_until.is_some_and(|until| until <= Instant::now()) {
+            self.suspended_until = None;
+        }
+        self.suspended_until.is_none() && self.room.head > 0
+    }
+
+    fn fire_due(&mut self, batch: &mut Batch, now: Timestamp) {
+        if self.held_until.is_some_and(|until| now < until) {
+            return;
+        }
+        if self.held_until.take().is_some() {
+            self.handle.presence.lock().forget_earlier_runs(self.room.at);
+        }
+        while let Some(events) = self.room.due(now, &mut luck()) {
+            self.apply(batch, events, now);
+        }
+    }
+
+    fn apply(&mut self, batch: &mut Batch, events: Vec<Event>, now: Timestamp) {
+        for event in &events {
+            self.room.apply(event, now);
+        }
+        batch.events.extend(events);
+    }
+
+    /// Once a second: who left, the pulse, the display budget, what viewers have.
+    fn tick(&mut self, batch: &mut Batch, now: Timestamp) {
+        let overflows = self.handle.presence.lock().overflows();
+        if Instant::now() < self.next_tick && !overflows {
+            return;
+        }
+        self.next_tick = Instant::now() + PULSE;
+        self.handle.presence.lock().expire(now);
+        let budget = self.handle.hub.limits.display_budget;
+        if self.room.comments.display_budget() != budget {
+            let command = Command::SetDisplayBudget(SetDisplayBudget { per_second: budget });
+            if let Ok(decision) = self.room.decide(&Actor::Server, &command, now, &mut luck()) {
+                self.apply(batch, decision.events, now);
+            }
+        }
+        self.pulse(batch, now);
+        if self.handle.backstage.followers() > 0 {
+            self.show_health(now);
+        }
+        if self.last_shown.elapsed() >= KEEP_ALIVE && self.handle.connections() > 0 {
+            self.show_totals(now);
+        }
+    }
+
+    fn pulse(&mut self, batch: &mut Batch, now: Timestamp) {
+        let taps = self.handle.taps.swap(0, Ordering::Relaxed);
+        let presence = self.handle.presence.lock();
+        if taps == 0 && !presence.changed() && self.room.head == self.pulsed_head {
+            return;
+        }
+        let pulse = presence.pulse(self.handle.hub.node, self.handle.hub.run, taps);
+        drop(presence);
+        let command = Command::Pulse(pulse);
+        match self.room.decide(&Actor::Server, &command, now, &mut luck()) {
+            Ok(decision) => self.apply(batch, decision.events, now),
+            Err(refusal) => tracing::error!(room = %self.handle.id, %refusal, "a pulse was refused"),
+        }
+        self.pulsed_head = self.room.head;
+        if let Command::Pulse(pulse) = command {
+            batch.pulse = Some(pulse);
+        }
+    }
+
+    fn show_health(&mut self, now: Timestamp) {
+        let mut health = self.handle.health.lock().turn(now);
+        health.connections = self.handle.connections();
+        health.commit_ms = self.handle.hub.last_commit_ms();
+        health.journal_ok = self.suspended_until.is_none();
+        self.handle.backstage.set_latest(Slot::Health, Message::Health(health));
+        self.handle.backstage.wake();
+    }
+
+    fn show_totals(&mut self, now: Timestamp) {
+        let totals = self.room.audience.totals.clone();
+        for feed in self.handle.feeds() {
+            let pulse = Pulse {
+                as_of: self.room.head,
+                at: now,
+                totals: totals.clone(),
+            };
+            feed.set_latest(Slot::Pulse, Message::Pulse(pulse));
+            feed.wake();
+        }
+        self.last_shown = Instant::now();
+    }
+
+    fn decide(&mut self, batch: &mut Batch, actor: &Actor, command: Box<Command>, reply: Reply, now: Timestamp) {
+        let decided = self.room.decide(actor, &command, now, &mut luck());
+        let metrics = &self.handle.hub.metrics;
+        let result = match decided {
+            Ok(decision) => {
+                let outcome = if decision.events.is_empty() { "again" } else { "done" };
+                metrics.commands.with_label_values(&[outcome]).inc();
+                batch.bytes += weight(&command);
+                batch.contacts.extend(contact_details(&command, &decision.answer));
+                self.apply(batch, decision.events, now);
+                Ok(Done {
+                    answer: decision.answer,
+                    after: self.room.head,
+                })
+            }
+            Err(refusal) => {
+                metrics.commands.with_label_values(&["refused"]).inc();
+                metrics.refusals.with_label_values(&[refusal.code()]).inc();
+                Err(CommandError::Refused(refusal))
+            }
+        };
+        batch.answers.push(Pending { reply, command, result });
+    }
+
+    /// Makes a batch durable, then shows it and answers.
+    async fn commit(&mut self, batch: Batch, now: Timestamp) -> Next {
+        if batch.events.is_empty() {
+            self.pulse_reported(batch.pulse.as_ref());
+            self.deliver(batch.answers);
+            return if self.room.head == 0 { Next::End } else { Next::Go };
+        }
+        let first = self.room.head + 1 - batch.events.len() as u64;
+        let header = record::Header {
+            batch: luck().u128(),
+            epoch: self.handle.epoch,
+            first,
+            at: now,
+        };
+        let record = record::encode(header, batch.events.clone(), &mut luck());
+        let append = Append {
+            record: record.clone(),
+            row: self.row(),
+            contacts: batch.contacts.clone(),
+        };
+        let metrics = self.handle.hub.metrics.clone();
+        metrics.batch_events.observe(batch.events.len() as f64);
+        metrics.batch_commands.observe(batch.answers.len() as f64);
+        let appended = self.handle.hub.journal.append(append).await;
+        if !self.is_durable(appended, &record).await {
+            return self.take_back(batch).await;
+        }
+        if let Some(decided) = batch.decided {
+            metrics
+                .decided_to_durable_seconds
+                .observe(decided.elapsed().as_secs_f64());
+        }
+        self.handle.set_head(self.room.head);
+        self.pulse_reported(batch.pulse.as_ref());
+        self.show(&batch, first, now);
+        self.tell_concerned(&batch, now);
+        self.handle.hub.catalogue_changed(self.row());
+        self.deliver(batch.answers);
+        Next::Go
+    }
+
+    async fn is_durable(&self, appended: Appended, record: &Record) -> bool {
+        match appended {
+            Appended::Durable => true,
+            Appended::NotWritten(AppendError::Conflict { head, expected }) => {
+                tracing::error!(room = %self.handle.id, head, expected, "another writer was at this room's journal");
+                false
+            }
+            Appended::NotWritten(error) => {
+                tracing::warn!(room = %self.handle.id, %error, "a batch was not written");
+                false
+            }
+            Appended::Unknown(reason) => {
+                tracing::error!(room = %self.handle.id, reason, "nobody can say whether a batch was written");
+                let tail = self.handle.hub.journal.tail(self.handle.id.as_str(), 1, 0).await;
+                tail.is_ok_and(|tail| tail.last().is_some_and(|last| last.batch == record.batch))
+            }
+        }
+    }
+
+    /// A batch was not written: the room is rebuilt from what is, and everybody who asked is told.
+    async fn take_back(&mut self, mut batch: Batch) -> Next {
+        if let Some(pulse) = &batch.pulse {
+            self.handle.taps.fetch_add(pulse.taps, Ordering::Relaxed);
+        }
+        for pending in &mut batch.answers {
+            pending.result = Err(CommandError::JournalUnavailable);
+        }
+        self.suspended_until = Some(Instant::now() + RETRY_JOURNAL);
+        let rebuilt = self.handle.hub.rebuild(&self.handle.id).await;
+        self.deliver(batch.answers);
+        match rebuilt {
+            Ok((room, _)) if room.head > 0 => {
+                self.room = room;
+                self.handle.hub.metrics.rooms_rebuilt.inc();
+                Next::Go
+            }
+            Ok(_) => Next::End,
+            Err(error) => {
+                tracing::error!(room = %self.handle.id, %error, "the room cannot be rebuilt");
+                Next::End
+            }
+        }
+    }
+
+    fn pulse_reported(&self, pulse: Option<&audience::Pulse>) {
+        if let Some(pulse) = pulse {
+            self.handle.presence.lock().commit(pulse);
+        }
+    }
+
+    fn show(&mut self, batch: &Batch, first: Offset, at: Timestamp) {
+        for feed in self.handle.feeds() {
+            let mut shown = feed.push(first, at, &batch.events, batch.decided);
+            if let Some(totals) = batch.events.iter().rev().find_map(Event::totals) {
+                let pulse = Pulse {
+                    as_of: self.room.head,
+                    at,
+                    totals: totals.clone(),
+                };
+                feed.set_latest(Slot::Pulse, Message::Pulse(pulse));
+                shown = true;
+            }
+            if shown {
+                feed.wake();
+                self.last_shown = Instant::now();
+            }
+        }
+        if batch
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Comment(CommentEvent::Deleted { .. })))
+        {
+            self.keyframes = [None, None];
+        }
+        self.handle
+            .on_air
+            .store(self.room.show.state().on_air(), Ordering::Relaxed);
+    }
+
+    /// Tells viewers what has become theirs, on all their connections, and closes those of staff without a
+    /// role.
+    fn tell_concerned(&self, batch: &Batch, now: Timestamp) {
+        let mut concerned = BTreeSet::new();
+        for event in &batch.events {
+            if let Event::Staff(StaffEvent::Removed { person, .. }) = event {
+                let presence = self.handle.presence.lock();
+                presence
+                    .of_staff(*person)
+                    .for_each(|connection| connection.close(Close::Removed));
+            }
+            concerned.extend(self.concerned(event));
+        }
+        for id in concerned
+            .into_iter()
+            .filter_map(|number| self.room.audience.viewer(number))
+            .map(|viewer| viewer.id)
+        {
+            let connections = self.handle.presence.lock().connections(id).to_vec();
+            if !connections.is_empty() {
+                self.send_mine(id, &connections, now);
+            }
+        }
+    }
+
+    fn concerned(&self, event: &Event) -> Vec<ViewerNo> {
+        match event {
+            Event::Discount(DiscountEvent::Claimed { viewer, .. })
+            | Event::Draw(DrawEvent::Entered { viewer, .. })
+            | Event::Comment(CommentEvent::Muted { viewer, .. } | CommentEvent::Unmuted { viewer, .. }) => {
+                vec![*viewer]
+            }
+            Event::Draw(DrawEvent::Revealed { winners, .. } | DrawEvent::Redrawn { winners, .. }) => {
+                winners.iter().map(|winner| winner.by).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn send_mine(&self, id: ViewerId, connections: &[Arc<Connection>], now: Timestamp) {
+        let message = Shared::new(Message::Mine {
+            after: self.room.head,
+            mine: self.room.mine(id, now),
+        });
+        for connection in connections {
+            connection.queue(message.frame(connection.encoding).clone());
+        }
+    }
+
+    fn deliver(&self, answers: Vec<Pending>) {
+        for Pending { reply, command, result } in answers {
+            match reply {
+                Reply::Await(sender) => {
+                    // Whoever asked may have gone; the command is done all the same.
+                    let _ = sender.send(result);
+                }
+                Reply::Socket { connection, re } => connection.answered(&answer_message(re, &command, result)),
+            }
+        }
+    }
+
+    fn read(&mut self, work: Work) {
+        match work {
+            Work::Look(look) => self.look(look),
+            Work::Join {
+                connection,
+                joined,
+                cursor,
+            } => self.join(&connection, *joined, cursor),
+            Work::Resync(connection) => self.resync(&connection),
+            Work::Command { .. } => {}
+        }
+    }
+
+    fn look(&self, look: Look) {
+        look(&self.room, self.now());
+    }
+
+    fn join(&mut self, connection: &Arc<Connection>, mut joined: Joined, cursor: Option<Cursor>) {
+        let now = self.now();
+        joined.role = match &connection.actor {
+            Actor::Viewer(_) | Actor::Server => None,
+            Actor::Operator(_) => Some(Role::Host),
+            Actor::Staff(person) => match self.room.staff.members.get(person) {
+                Some(member) if member.role != Role::Store => Some(member.role),
+                Some(_) => return connection.close(Close::NotAllowed),
+                None => return connection.close(Close::Removed),
+            },
+        };
+        joined.now = now;
+        joined.epoch = self.handle.epoch;
+        if let Some(id) = connection.viewer() {
+            joined.mine = self.room.mine(id, now);
+        }
+        let feed = Arc::clone(&connection.feed);
+        let continued = cursor
+            .filter(|cursor| cursor.epoch == self.handle.epoch && cursor.offset <= self.room.head)
+            .and_then(|cursor| feed.ring.read().after(cursor.offset));
+        joined.resumed = continued.is_some();
+        let first = frame(connection.encoding, &Message::Joined(Box::new(joined)));
+        match continued {
+            Some(next) => connection.follow([first], next),
+            None => {
+                let (keyframe, next) = self.keyframe(connection, now);
+                connection.follow([first, keyframe], next);
+            }
+        }
+        self.joins += 1;
+        feed.joined(Arc::clone(connection), self.joins);
+        self.handle.presence.lock().came(connection, now);
+    }
+
+    /// A connection fell off the ring: it is told so, and starts afresh with the keyframe and mine.
+    fn resync(&mut self, connection: &Arc<Connection>) {
+        let Some(from) = connection.lost_at() else { return };
+        let now = self.now();
+        let (keyframe, next) = self.keyframe(connection, now);
+        let to = self.keyframes[connection.feed.kind as usize]
+            .as_ref()
+            .map_or(self.room.head, |cached| cached.offset);
+        let skipped = frame(connection.encoding, &Message::Skipped { from, to });
+        let mine = connection.viewer().map(|id| {
+            let mine = self.room.mine(id, now);
+            frame(
+                connection.encoding,
+                &Message::Mine {
+                    after: self.room.head,
+                    mine,
+                },
+            )
+        });
+        connection.follow([skipped, keyframe].into_iter().chain(mine), next);
+        self.handle.hub.metrics.skips.inc();
+    }
+
+    /// The newest keyframe, made afresh at most about once a second, and the index of the delta after it.
+    fn keyframe(&mut self, connection: &Connection, now: Timestamp) -> (Bytes, u64) {
+        let feed = &connection.feed;
+        let place = feed.kind as usize;
+        if let Some(cached) = &self.keyframes[place]
+            && cached.made.elapsed() < KEYFRAME_LIFE
+            && let Some(next) = feed.ring.read().after(cached.offset)
+        {
+            return (cached.shared.frame(connection.encoding).clone(), next);
+        }
+        let (epoch, offset, at) = (self.handle.epoch, self.room.head, now);
+        let message = match feed.kind {
+            FeedKind::Stage => Message::Keyframe(Box::new(Keyframe {
+                epoch,
+                offset,
+                at,
+                state: self.room.stage(),
+            })),
+            FeedKind::Backstage => Message::BackstageKeyframe(Box::new(Keyframe {
+                epoch,
+                offset,
+                at,
+                state: self.room.backstage(now),
+            })),
+        };
+        let shared = Shared::new(message);
+        let bytes = shared.frame(connection.encoding).clone();
+        self.keyframes[place] = Some(CachedKeyframe {
+            shared,
+            offset,
+            made: Instant::now(),
+        });
+        (bytes, feed.ring.read().end())
+    }
+
+    fn row(&self) -> CatalogueRow {
+        super::registry::row(&self.room, self.handle.epoch)
+    }
+
+    /// A snapshot is made off this task, by folding the log onto the previous one.
+    fn snapshot_if_due(&mut self) {
+        if self.room.head >= self.snapshot_head + SNAPSHOT_EVENTS {
+            self.snapshot_head = self.room.head;
+            let (hub, id) = (Arc::clone(&self.handle.hub), self.handle.id.clone());
+            tokio::spawn(async move { hub.make_snapshot(&id).await });
+        }
+    }
+
+    fn idle(&self) -> bool {
+        let soon = self.now().plus(IDLE.as_millis() as u64);
+        self.last_used.elapsed() >= IDLE && !self.ticks() && self.room.next_deadline().is_none_or(|at| at > soon)
+    }
+
+    /// Out of memory; the mailbox is closed, whoever comes loads the room again.
+    fn leave(&mut self) -> Next {
+        self.handle.hub.forget(&self.handle.id, &self.handle);
+        Next::End
+    }
+
+    /// The room cannot go on: the next one who asks has it rebuilt.
+    fn end(&mut self) -> Next {
+        self.handle.mailbox.close(true);
+        self.leave()
+    }
+}
+
+/// What a winner filled in, and the key under which it is stored beside the log.
+fn contact_details(command: &Command, answer: &Answer) -> Option<(String, Bytes)> {
+    let (Command::ClaimPrize(claim), Answer::Prize(receipt)) = (command, answer) else {
+        return None;
+    };
+    let contact = serde_json::to_vec(&claim.contact).expect("a map with string keys");
+    (!claim.contact.is_empty()).then(|| (format!("{}/{:08}", receipt.draw, receipt.entry), contact.into()))
+}
+
+/// What a command adds to a batch, roughly, bytes.
+fn weight(command: &Command) -> usize {
+    match command {
+        Command::AddCodes(add) => add.codes.iter().map(|code| code.len() + 3).sum(),
+        Command::SetBlockedWords(set) => set.words.iter().map(|word| word.len() + 3).sum(),
+        Command::LockDraw(_) => BATCH_BYTES / 2,
+        Command::Comment(post) => post.text.len() + 300,
+        _ => 300,
+    }
+}
+
+fn answer_message(re: u64, command: &Command, result: Result<Done, CommandError>) -> Message {
+    match result {
+        Ok(Done { answer, after }) => Message::Ok { re, after, answer },
+        Err(error) => Message::Err(problem(re, command, &error)),
+    }
+}
+
+/// What a socket is told of a command that was not done.
+pub(super) fn problem(re: u64, command: &Command, error: &CommandError) -> Problem {
+    match error {
+        CommandError::Refused(refusal) => Problem::refused(Some(re), refusal, command),
+        CommandError::Busy { .. } | CommandError::JournalUnavailable | CommandError::Draining => {
+            let refused = Problem::refused(Some(re), &crate::room::Refusal::NotAllowed, command);
+            let retry_after_ms = error.retry_after_ms();
+            Problem {
+                code: error.code().to_owned(),
+                message: error.to_string(),
+                retry_after_ms,
+                ..refused
+            }
+        }
+    }
+}
