@@ -369,9 +369,8 @@ struct StaffNames(BTreeSet<String>);
 
 impl StaffNames {
     fn of(room: &Room) -> Self {
-        let members = room.staff.members.values().map(|member| member.name.as_str());
-        let names = members.chain([room.show.details.host.as_str()]);
-        Self(names.map(text::fold_name).collect())
+        let host = text::fold_name(&room.show.details.host);
+        Self(room.staff.folded_names().chain([host]).collect())
     }
 
     fn taken(&self, name: &str) -> bool {
@@ -752,8 +751,8 @@ impl Audience {
         match event {
             ShowEvent::Started {} | ShowEvent::Resumed {} => self.live.go(at),
             ShowEvent::Paused {} => self.live.stop(at),
-            ShowEvent::Ended { .. } => {
-                self.live.stop(at);
+            ShowEvent::Ended { due, .. } => {
+                self.live.stop(at.min(*due));
                 // Also who asked for something since the last pulse.
                 self.totals.viewers = self.totals.viewers.max(self.next_number().0 - 1);
             }

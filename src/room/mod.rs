@@ -6,7 +6,6 @@
 //! [`show`], [`staff`], [`audience`], [`comment`], [`draw`], [`discount`]. This file only composes them.
 
 pub mod audience;
-mod codes;
 pub mod comment;
 pub mod discount;
 pub mod draw;

@@ -551,10 +551,14 @@ impl Staff {
             .filter(|(role, _)| *role != Role::Store)
     }
 
-    /// Whether a name, folded by [`text::fold_name`], is one of the staff's, or promised by an invitation.
+    /// The names of the staff and those promised by invitations, folded by [`text::fold_name`].
+    pub fn folded_names(&self) -> impl Iterator<Item = String> {
+        self.speakers().map(|(_, name)| text::fold_name(name.as_str()))
+    }
+
+    /// Whether a folded name is one of the staff's, or promised by an invitation.
     pub fn owns_name(&self, folded: &str) -> bool {
-        self.speakers()
-            .any(|(_, name)| text::fold_name(name.as_str()) == folded)
+        self.folded_names().any(|name| name == folded)
     }
 }
 

@@ -9,9 +9,9 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
 
-use super::discount::CodeSource;
-use super::stage::SourceKind;
-use super::{Secret, secret};
+use super::super::stage::SourceKind;
+use super::super::{Secret, secret};
+use super::CodeSource;
 
 /// Letters and digits of generated codes: no I, L, O or 1. 5 bits each.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKMNPQRSTUVWXYZ023456789";
