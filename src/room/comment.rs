@@ -571,7 +571,8 @@ impl Room {
 }
 
 impl Comments {
-    fn muted_until(&self, viewer: ViewerNo, now: Timestamp) -> Option<Timestamp> {
+    /// Until when a viewer is muted, if they are.
+    pub(super) fn muted_until(&self, viewer: ViewerNo, now: Timestamp) -> Option<Timestamp> {
         self.muted.get(&viewer).copied().filter(|until| now < *until)
     }
 
