@@ -1,6 +1,18 @@
-//! Every metric, in one place.
+//! Every metric, in one place, and how the log is written.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::config::LogFormat;
+
+/// What is said again and again is said at most this often.
+const SELDOM: Duration = Duration::from_secs(10);
 
 /// Handles to every metric of the process. Labels hold closed sets only: never viewers, never rooms.
 #[derive(Clone)]
@@ -26,6 +38,9 @@ pub struct Metrics {
     pub skips: IntCounter,
     pub lag_batches: Histogram,
     pub queue_depth: Histogram,
+    pub http_requests: IntCounterVec,
+    pub sockets_refused: IntCounterVec,
+    pub clock_ahead_ms: IntGauge,
 }
 
 /// From 0.1 ms (a commit on a good disk takes 0.15) to 10 s.
@@ -59,6 +74,15 @@ impl Metrics {
             let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
             registry.register(Box::new(metric.clone())).map(|()| metric)
         };
+        let build = IntGaugeVec::new(
+            Opts::new("build_info", "1; the labels say which build this is"),
+            &["version", "sqlite"],
+        )?;
+        let version = env!("CARGO_PKG_VERSION");
+        build
+            .with_label_values(&[version, crate::journal::sqlite::library_version()])
+            .set(1);
+        registry.register(Box::new(build))?;
         Ok(Self {
             connections: gauge("connections", "Open WebSocket connections")?,
             connections_opened: counter("connections_opened_total", "WebSocket connections opened")?,
@@ -108,6 +132,16 @@ impl Metrics {
                 "Batches pending for a connection when it was written",
                 &COUNTS,
             )?,
+            http_requests: counters("http_requests_total", "HTTP requests answered, by status", &["status"])?,
+            sockets_refused: counters(
+                "sockets_refused_total",
+                "Sockets not taken, by reason: full, address (too many of one), resources (file limit, memory)",
+                &["reason"],
+            )?,
+            clock_ahead_ms: gauge(
+                "clock_ahead_ms",
+                "How far server time, which is never stepped, is ahead of the wall clock, ms",
+            )?,
             queue_depth: histogram(
                 "mailbox_commands",
                 "Commands waiting in a room's mailbox when it is drained",
@@ -115,5 +149,49 @@ impl Metrics {
             )?,
             registry,
         })
+    }
+    /// All of them, and the process's own (`process_*`), in Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// A metric without a value: a mistake in this file.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut families = self.registry.gather();
+        families.extend(prometheus::gather());
+        TextEncoder::new().encode_to_string(&families)
+    }
+}
+
+/// Writes the log to standard error from now on, as well as panics, whose message would else break the form.
+///
+/// # Errors
+///
+/// The filter cannot be read.
+pub fn log(format: LogFormat, filter: &str) -> Result<(), ParseError> {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(std::io::stderr);
+    // Whoever set another one first, as tests do, keeps it.
+    let _ = match format {
+        LogFormat::Pretty => lines.compact().with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a broken invariant")));
+    Ok(())
+}
+
+/// Lets something be said at once, and then seldom.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    /// Whether it is time to say it again.
+    pub fn again(&self) -> bool {
+        let mut last = self.0.lock();
+        let again = last.is_none_or(|last| last.elapsed() >= SELDOM);
+        if again {
+            *last = Some(Instant::now());
+        }
+        again
     }
 }

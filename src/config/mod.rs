@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use network::{BadNetwork, Network, counted};
-pub use options::{BadConfig, LogFormat, Options};
+pub use options::{BadConfig, LogFormat, Options, Secrets};
 pub use origin::{BadOrigin, Origin};
 
+use crate::auth::{SigningSecret, StoreKey};
 use crate::hub::Limits;
-use crate::room::Secret;
 
 /// How the process runs, complete and checked. What each value means, and what goes wrong when it is too
 /// small or too large, stands at its option in [`Options`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where pages, REST and WebSockets are served.
     pub listen: SocketAddr,
@@ -34,10 +34,12 @@ pub struct Config {
     pub allow_origins: Vec<Origin>,
     /// Origins whose pages may show ours in a frame.
     pub frame_ancestors: Vec<Origin>,
-    /// Where the secret is that signs tokens; none: in the data folder.
-    pub secret_file: Option<PathBuf>,
-    /// The key of a store's own viewer tokens: a PEM public key, or a shared secret.
-    pub store_key: Option<Secret<String>>,
+    /// The secret that signs tokens; none: the one in the data folder.
+    pub secret: Option<SigningSecret>,
+    /// The former secret, whose tokens are still taken while rotating.
+    pub previous_secret: Option<SigningSecret>,
+    /// The key of a store's own viewer tokens.
+    pub store: Option<StoreKey>,
     /// How long a drain may take.
     pub drain: Duration,
     /// Connections of this process at once.

@@ -11,7 +11,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Origin};
-use crate::room::{Secret, comment::DISPLAY_BUDGET};
+use crate::auth::{BadSecret, SigningSecret, StoreKey};
+use crate::room::comment::DISPLAY_BUDGET;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -91,19 +92,36 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_ancestor: Option<Vec<String>>,
 
-    /// The file with the secret that signs tokens.
-    /// Default: made at the first start in the data folder. Lost: everybody must sign in again and anonymous
-    /// viewers lose their codes.
+    /// The file with the secret that signs tokens: 64 hexadecimal digits, as `openssl rand -hex 32` makes them;
+    /// or the secret itself in HUBBUB_SECRET. Default: made at the first start in the data folder.
+    /// Lost: everybody must sign in again and anonymous viewers lose their codes.
     #[arg(long, env = "HUBBUB_SECRET_FILE", value_name = "FILE", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
 
-    /// The file with the key of a store's own viewer tokens (JWT): a public key as PEM, or a shared secret of
-    /// at least 32 bytes; or the key itself in HUBBUB_STORE_KEY.
+    /// The file with the former secret while a new one is brought in: its tokens are still taken.
+    /// Default none.
+    #[arg(long, env = "HUBBUB_PREVIOUS_SECRET_FILE", value_name = "FILE", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_secret_file: Option<PathBuf>,
+
+    /// The file with the key of a store's own viewer tokens (JWT): a public key as PEM, or for HS256 a shared
+    /// secret of at least 32 bytes; or the key itself in HUBBUB_STORE_KEY.
     /// Default none: all viewers are anonymous.
     #[arg(long, env = "HUBBUB_STORE_KEY_FILE", value_name = "FILE", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_key_file: Option<PathBuf>,
+
+    /// The one algorithm of the store's key: HS256, RS256, ES256 or EdDSA. Default HS256.
+    #[arg(long, env = "HUBBUB_STORE_KEY_ALGORITHM", value_name = "NAME", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_key_algorithm: Option<String>,
+
+    /// What the store's tokens name as their issuer (iss); a viewer's identity follows from it and the
+    /// store's own id of the customer. Default store. Changed: every customer is a new viewer.
+    #[arg(long, env = "HUBBUB_STORE_ISSUER", value_name = "NAME", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_issuer: Option<String>,
 
     /// Seconds that a stop may take: clients are told to come back, what was acknowledged is flushed.
     /// Default 8, 1 to 300. Too few: clients see a broken connection instead of a reason.
@@ -201,6 +219,34 @@ pub enum BadConfig {
         /// What is wrong with it.
         reason: String,
     },
+    /// A secret is not as it must be; it is not repeated.
+    #[error("{option}: {reason}")]
+    Secret {
+        /// The option that names its file.
+        option: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Secrets that stand in the environment itself.
+#[derive(Default)]
+pub struct Secrets {
+    /// `HUBBUB_SECRET`.
+    pub secret: Option<String>,
+    /// `HUBBUB_STORE_KEY`.
+    pub store_key: Option<String>,
+}
+
+impl Secrets {
+    /// Reads them from this process's environment.
+    pub fn from_environment() -> Self {
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            secret: given("HUBBUB_SECRET"),
+            store_key: given("HUBBUB_STORE_KEY"),
+        }
+    }
 }
 
 impl Options {
@@ -232,7 +278,10 @@ impl Options {
             allow_origin: self.allow_origin.or(below.allow_origin),
             frame_ancestor: self.frame_ancestor.or(below.frame_ancestor),
             secret_file: self.secret_file.or(below.secret_file),
+            previous_secret_file: self.previous_secret_file.or(below.previous_secret_file),
             store_key_file: self.store_key_file.or(below.store_key_file),
+            store_key_algorithm: self.store_key_algorithm.or(below.store_key_algorithm),
+            store_issuer: self.store_issuer.or(below.store_issuer),
             drain_seconds: self.drain_seconds.or(below.drain_seconds),
             connections_max: self.connections_max.or(below.connections_max),
             connections_per_address: self.connections_per_address.or(below.connections_per_address),
@@ -246,16 +295,16 @@ impl Options {
         }
     }
 
-    /// Checks them, fills in the defaults, reads the store's key. `store_key` is what the environment gives.
+    /// Checks them, fills in the defaults, and reads the secrets from their files; those in the environment
+    /// count where no file is given.
     ///
     /// # Errors
     ///
     /// See [`BadConfig`].
-    pub fn check(self, store_key: Option<String>) -> Result<Config, BadConfig> {
-        let store_key = match (&self.store_key_file, store_key) {
-            (Some(path), _) => Some(read(path)?),
-            (None, given) => given,
-        };
+    pub fn check(self, environment: Secrets) -> Result<Config, BadConfig> {
+        let secret = from_file_or("--secret-file", self.secret_file.as_deref(), environment.secret)?;
+        let previous_secret = from_file_or("--previous-secret-file", self.previous_secret_file.as_deref(), None)?;
+        let store = self.store_key(environment.store_key)?;
         let loopback = || vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
         Ok(Config {
             listen: self.listen.unwrap_or((IpAddr::from(Ipv4Addr::LOCALHOST), 8080).into()),
@@ -265,8 +314,9 @@ impl Options {
             trusted_proxies: all_parsed("--trusted-proxy", self.trusted_proxy)?,
             allow_origins: all_parsed("--allow-origin", self.allow_origin)?,
             frame_ancestors: all_parsed("--frame-ancestor", self.frame_ancestor)?,
-            secret_file: self.secret_file,
-            store_key: store_key.map(|key| checked_key(key.trim())).transpose()?,
+            secret,
+            previous_secret,
+            store,
             drain: Duration::from_secs(within("--drain-seconds", self.drain_seconds.unwrap_or(8), 1, 300)?),
             connections_max: within(
                 "--connections-max",
@@ -294,9 +344,24 @@ impl Options {
             log_filter: checked_filter(self.log_filter.unwrap_or_else(|| "info".to_owned()))?,
         })
     }
+
+    fn store_key(&self, environment: Option<String>) -> Result<Option<StoreKey>, BadConfig> {
+        let key = match (&self.store_key_file, environment) {
+            (Some(path), _) => read(path)?,
+            (None, Some(key)) => key,
+            (None, None) => return Ok(None),
+        };
+        let algorithm = self.store_key_algorithm.as_deref().unwrap_or("HS256");
+        let issuer = self.store_issuer.as_deref().unwrap_or("store");
+        let key = StoreKey::new(algorithm, key.trim().as_bytes(), issuer);
+        key.map(Some).map_err(|reason| BadConfig::Secret {
+            option: "--store-key-file",
+            reason: reason.to_string(),
+        })
+    }
 }
 
-/// The options that give this configuration again; the store's key is left out.
+/// The options that give this configuration again, but for the secrets and where they are.
 impl From<&Config> for Options {
     fn from(config: &Config) -> Self {
         fn texts<T: ToString>(values: &[T]) -> Option<Vec<String>> {
@@ -310,8 +375,11 @@ impl From<&Config> for Options {
             trusted_proxy: texts(&config.trusted_proxies),
             allow_origin: texts(&config.allow_origins),
             frame_ancestor: texts(&config.frame_ancestors),
-            secret_file: config.secret_file.clone(),
+            secret_file: None,
+            previous_secret_file: None,
             store_key_file: None,
+            store_key_algorithm: None,
+            store_issuer: None,
             drain_seconds: Some(config.drain.as_secs()),
             connections_max: Some(config.connections_max),
             connections_per_address: Some(config.connections_per_address),
@@ -398,16 +466,17 @@ fn checked_filter(filter: String) -> Result<String, BadConfig> {
     parsed::<tracing_subscriber::EnvFilter>("--log-filter", &filter).map(|_| filter)
 }
 
-/// A shared secret below the hash's width can be guessed (RFC 7518, 3.2).
-fn checked_key(key: &str) -> Result<Secret<String>, BadConfig> {
-    if key.len() < 32 {
-        return Err(BadConfig::Option {
-            option: "--store-key-file",
-            value: format!("{} bytes", key.len()),
-            reason: "are too few for a key: at least 32".to_owned(),
-        });
-    }
-    Ok(Secret(key.to_owned()))
+fn from_file_or(
+    option: &'static str,
+    path: Option<&Path>,
+    environment: Option<String>,
+) -> Result<Option<SigningSecret>, BadConfig> {
+    let text = path.map(read).transpose()?.or(environment);
+    let secret = text.map(|text| text.parse()).transpose();
+    secret.map_err(|reason: BadSecret| BadConfig::Secret {
+        option,
+        reason: reason.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -422,7 +491,10 @@ mod tests {
     }
 
     fn sentence(options: Options) -> String {
-        options.check(None).expect_err("must be refused").to_string()
+        options
+            .check(Secrets::default())
+            .expect_err("must be refused")
+            .to_string()
     }
 
     #[test]
@@ -432,7 +504,7 @@ mod tests {
             ..Options::default()
         };
         let below = file("drain_seconds = 5\nrooms_max = 7\ntrusted_proxy = ['10.0.0.0/8']").expect("reads");
-        let config = flags.over(below).check(None).expect("is good");
+        let config = flags.over(below).check(Secrets::default()).expect("is good");
         assert_eq!(config.drain, Duration::from_secs(3));
         assert_eq!(config.rooms_max, 7);
         assert_eq!(config.trusted_proxies.len(), 1);
@@ -443,9 +515,12 @@ mod tests {
     fn a_printed_configuration_reads_back_as_itself() {
         let given =
             file("display_budget = 'off'\npublic_url = 'https://live.example'\nno_rates = true").expect("reads");
-        let config = given.check(None).expect("is good");
-        let again = file(&config.to_string()).expect("reads").check(None).expect("is good");
-        assert_eq!(again, config);
+        let config = given.check(Secrets::default()).expect("is good");
+        let again = file(&config.to_string())
+            .expect("reads")
+            .check(Secrets::default())
+            .expect("is good");
+        assert_eq!(Options::from(&again), Options::from(&config));
     }
 
     #[test]
@@ -485,11 +560,28 @@ mod tests {
     }
 
     #[test]
-    fn the_stores_key_is_in_no_output() {
+    fn secrets_are_in_no_output() {
         const KEY: &str = "canary-canary-canary-canary-canary";
-        let config = Options::default().check(Some(KEY.to_owned())).expect("is good");
-        assert!(config.store_key.is_some());
-        assert!(!format!("{config:?}{config}").contains(KEY));
-        assert!(Options::default().check(Some("short".to_owned())).is_err());
+        let secret = "ca".repeat(32);
+        let secrets = Secrets {
+            secret: Some(secret.clone()),
+            store_key: Some(KEY.to_owned()),
+        };
+        let config = Options::default().check(secrets).expect("is good");
+        let shown = format!("{config:?}{config}");
+        assert!(config.store.is_some() && config.secret.is_some());
+        assert!(!shown.contains(KEY) && !shown.contains(&secret), "{shown}");
+        let wrong = Secrets {
+            secret: Some("canary".to_owned()),
+            ..Secrets::default()
+        };
+        let error = Options::default()
+            .check(wrong)
+            .expect_err("must be refused")
+            .to_string();
+        assert!(
+            error.starts_with("--secret-file: ") && !error.contains("canary"),
+            "{error}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What a request gets instead of its answer: one enum, one body, one table of statuses.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +47,8 @@ pub enum Error {
     #[error("there is nothing at this address")]
     NotFound,
     /// Something is here, but not for this method.
-    #[error("this address takes {allow}")]
-    MethodNotAllowed {
-        /// The methods that it takes.
-        allow: &'static str,
-    },
+    #[error("this address does not take this method")]
+    MethodNotAllowed,
     /// The body is too large.
     #[error("the body is larger than {bytes_max} bytes")]
     TooLarge {
@@ -73,9 +70,66 @@ pub enum Error {
         /// When to come back.
         retry_after_ms: u64,
     },
+    /// A WebSocket handshake is not as it must be.
+    #[error(transparent)]
+    Handshake(#[from] Handshake),
+    /// The request took too long to arrive.
+    #[error("the request took too long")]
+    Timeout,
     /// A fault of the server; the cause is in its log.
     #[error("the server failed; its log says why")]
     Internal,
+}
+
+/// Why a WebSocket handshake is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Handshake {
+    /// Not a GET.
+    #[error("this address takes GET")]
+    Method,
+    /// HTTP/1.0, or no upgrade asked for.
+    #[error("this address is for WebSockets: ask for the upgrade, over HTTP/1.1")]
+    NoUpgrade,
+    /// Another version than 13.
+    #[error("Sec-WebSocket-Version must be 13")]
+    Version,
+    /// The key is missing or is not 16 bytes in base64.
+    #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
+    Key,
+    /// A page of another origin.
+    #[error("pages of this origin may not connect here (--public-url, --allow-origin)")]
+    ForeignOrigin,
+}
+
+impl Handshake {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::Key => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Method => "method_not_allowed",
+            Self::NoUpgrade => "upgrade_required",
+            Self::Version => "bad_version",
+            Self::Key => "bad_key",
+            Self::ForeignOrigin => "foreign_origin",
+        }
+    }
+
+    /// What tells a client how to do better.
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Method => Some((ALLOW, HeaderValue::from_static("GET"))),
+            Self::NoUpgrade => Some((UPGRADE, HeaderValue::from_static("websocket"))),
+            Self::Version => Some((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
+            Self::Key | Self::ForeignOrigin => None,
+        }
+    }
 }
 
 impl From<Refusal> for Error {
@@ -100,11 +154,13 @@ impl Error {
             Self::BadToken(BadToken) => StatusCode::UNAUTHORIZED,
             Self::BadField { .. } | Self::BadJson { .. } | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Handshake(refused) => refused.status(),
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -121,11 +177,13 @@ impl Error {
             Self::BadJson { .. } => "bad_json",
             Self::BadBody { .. } => "bad_body",
             Self::NotFound => "not_found",
-            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::PreconditionFailed => "precondition_failed",
             Self::RateLimited { .. } => "rate_limited",
+            Self::Handshake(refused) => refused.code(),
+            Self::Timeout => "timeout",
             Self::Internal => "internal",
         }
     }
@@ -138,6 +196,15 @@ impl Error {
                 Some(*retry_after_ms)
             }
             Self::Command(CommandError::JournalUnavailable | CommandError::Draining) => Some(LATER_MS),
+            _ => None,
+        }
+    }
+
+    /// What tells a client how to do better.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::BadToken(BadToken) => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Self::Handshake(refused) => refused.header(),
             _ => None,
         }
     }
@@ -237,15 +304,7 @@ impl IntoResponse for Error {
         if let Some(after) = self.retry_after_ms() {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.div_ceil(1_000)));
         }
-        match self {
-            Self::BadToken(BadToken) => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            Self::MethodNotAllowed { allow } => {
-                headers.insert(ALLOW, HeaderValue::from_static(allow));
-            }
-            _ => {}
-        }
+        headers.extend(self.header());
         response
     }
 }

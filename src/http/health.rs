@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use prometheus::TextEncoder;
 
 use super::App;
 use super::error::Error;
@@ -25,7 +24,7 @@ pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, &'static str)
 
 /// `GET /metrics`: Prometheus' text format.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    match TextEncoder::new().encode_to_string(&app.metrics.registry.gather()) {
+    match app.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be written");

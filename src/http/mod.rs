@@ -1,13 +1,20 @@
 //! The accept loop and the routes: WebSocket upgrade, REST, pages, health and metrics. The only folder that
 //! knows axum.
 
+pub mod accept;
+mod assets;
+pub mod client;
 pub mod error;
 pub mod extract;
 mod health;
+mod pages;
 pub mod router;
+mod ws;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use accept::Places;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
@@ -34,6 +41,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Server time.
     pub clock: Clock,
+    /// Places for sockets.
+    pub places: Arc<Places>,
     draining: Arc<AtomicBool>,
 }
 
@@ -48,6 +57,7 @@ impl App {
         clock: Clock,
     ) -> Self {
         Self {
+            places: Arc::new(Places::new(&config, &metrics)),
             hub,
             auth,
             house,

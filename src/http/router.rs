@@ -1,27 +1,85 @@
 //! All routes on one screen.
 
-use axum::Router;
-use axum::routing::get;
+use std::time::Duration;
 
-use super::{App, health};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::error::Error;
+use super::{App, BODY_BYTES_MAX, assets, health, pages, ws};
+
+/// How long a request may take, with its body.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// Everything that the main address serves.
 pub fn router(app: App) -> Router {
-    let own_metrics = app.config.metrics_listen.is_some();
     let mut router = Router::new()
+        .route("/", get(pages::landing))
+        .route("/r/{room}", get(pages::viewer))
+        .route("/c/{room}", get(pages::control))
+        .route("/static/{*path}", get(assets::file))
+        .route("/favicon.ico", get(assets::favicon))
+        .route("/ws/{room}", any(ws::open))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
-    if !own_metrics {
+    if app.config.metrics_listen.is_none() {
         router = router.route("/metrics", get(health::metrics));
     }
-    router.with_state(app)
+    wrapped(router.fallback(pages::nothing_here), app)
 }
 
 /// What the address of `--metrics-listen` serves.
 pub fn metrics_router(app: App) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .fallback(async || Error::NotFound);
+    wrapped(router, app)
+}
+
+/// Bounds for every request, and headers for every answer that does not have its own.
+fn wrapped(router: Router<App>, app: App) -> Router {
+    let unless_set =
+        |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    router
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(app.clone(), bounded))
+        .layer(unless_set(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(unless_set(REFERRER_POLICY, "strict-origin-when-cross-origin"))
+        .layer(unless_set(CACHE_CONTROL, "no-store"))
+        .layer(unless_set(
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
         .with_state(app)
+}
+
+async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {
+    let response = match request.headers().contains_key(TRANSFER_ENCODING) {
+        // hyper drops a Content-Length beside it, so the two cannot be told apart from a request that smuggles
+        // another one past a proxy.
+        true => Error::BadBody {
+            reason: "send it with Content-Length, not chunked".to_owned(),
+        }
+        .into_response(),
+        false => match tokio::time::timeout(REQUEST_MAX, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Error::Timeout.into_response(),
+        },
+    };
+    app.metrics
+        .http_requests
+        .with_label_values(&[response.status().as_str()])
+        .inc();
+    response
 }

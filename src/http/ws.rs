@@ -1,0 +1,242 @@
+//! `GET /ws/{room}`: the WebSocket handshake (RFC 6455, 4.2), by hand and strict. What follows is the hub's.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::App;
+use super::accept::{Place, Visit};
+use super::client::Client;
+use super::error::{Error, Handshake};
+use crate::hub::{CommandError, Opened};
+use crate::protocol::{Close, Encoding};
+use crate::room::RoomId;
+
+/// What the kernel may hold for a WebSocket; it counts twice of what is asked for. Unbounded it would hide a
+/// reader's slowness behind megabytes.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// A good handshake, read.
+#[derive(Debug, PartialEq, Eq)]
+struct Greeting {
+    accept: String,
+    encoding: Encoding,
+    /// The subprotocol is answered only if one was asked for.
+    named: bool,
+}
+
+/// The handler of the route.
+pub(super) async fn open(
+    State(app): State<App>,
+    Extension(visit): Extension<Arc<Visit>>,
+    client: Client,
+    mut request: Request,
+) -> Result<Response, Error> {
+    let greeting = greet(request.method(), request.version(), request.headers())?;
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    if let Some(origin) = origins.next() {
+        let allowed = origin.to_str().is_ok_and(|origin| client.allows(origin, &app.config));
+        if !allowed || origins.next().is_some() {
+            return Err(Handshake::ForeignOrigin.into());
+        }
+    }
+    if app.draining() {
+        return Err(CommandError::Draining.into());
+    }
+    let room = request.uri().path().strip_prefix("/ws/").and_then(RoomId::new);
+    let upgrade = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or(Handshake::NoUpgrade)?;
+    let opened = Opened {
+        room,
+        encoding: greeting.encoding,
+        address: client.address,
+        early: Bytes::new(),
+    };
+    let place = app.places.join(&visit, client.address);
+    tokio::spawn(take_over(app, upgrade, opened, place));
+    switching(&greeting)
+}
+
+/// Reads what RFC 6455, 4.2.1 demands.
+fn greet(method: &Method, version: Version, headers: &HeaderMap) -> Result<Greeting, Handshake> {
+    if method != Method::GET {
+        return Err(Handshake::Method);
+    }
+    if version != Version::HTTP_11 || !names(headers, &CONNECTION, "upgrade") || !names(headers, &UPGRADE, "websocket")
+    {
+        return Err(Handshake::NoUpgrade);
+    }
+    if only(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(Handshake::Version);
+    }
+    let key = only(headers, &SEC_WEBSOCKET_KEY).ok_or(Handshake::Key)?;
+    if !STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16) {
+        return Err(Handshake::Key);
+    }
+    let asked = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|name| {
+        let known = |encoding: &Encoding| encoding.subprotocol() == name;
+        Encoding::ALL.into_iter().find(known)
+    });
+    Ok(Greeting {
+        accept: derive_accept_key(key.as_bytes()),
+        encoding: asked.unwrap_or(Encoding::Json),
+        named: asked.is_some(),
+    })
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let values = headers.get_all(name).iter();
+    values.flat_map(|value| value.to_str().unwrap_or("").split(',').map(str::trim))
+}
+
+fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|named| named.eq_ignore_ascii_case(token))
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn switching(greeting: &Greeting) -> Result<Response, Error> {
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, &greeting.accept);
+    if greeting.named {
+        let subprotocol = HeaderValue::from_static(greeting.encoding.subprotocol());
+        response = response.header(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    response.body(Body::empty()).map_err(|error| {
+        tracing::error!(%error, "an answer to a handshake cannot be made");
+        Error::Internal
+    })
+}
+
+/// Takes the socket from hyper, of which nothing stays, and gives it to the hub in a task of its own.
+async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, place: Option<Place>) {
+    // A client that is gone before the answer reached it is no event.
+    let Ok(upgraded) = upgrade.await else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        tracing::error!("an upgraded connection is not a TCP socket");
+        return;
+    };
+    let mut socket = parts.io.into_inner();
+    // A copy: the slice would pin hyper's whole buffer.
+    opened.early = Bytes::copy_from_slice(&parts.read_buf);
+    drop(parts.read_buf);
+    if let Err(error) = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES) {
+        tracing::debug!(%error, "a socket is gone before it was used");
+        return;
+    }
+    let Some(place) = place else {
+        // The page can only be told after the upgrade; whether it hears is its own affair.
+        let _ = turn_away(&mut socket, Close::Full).await;
+        return;
+    };
+    let serve = app.hub.serve(socket, opened);
+    tokio::spawn(async move {
+        serve.await;
+        drop(place);
+    });
+}
+
+/// A close frame, and the end of what we send.
+async fn turn_away(socket: &mut TcpStream, close: Close) -> io::Result<()> {
+    let reason = close.reason();
+    let length = u8::try_from(2 + reason.len()).map_err(io::Error::other)?;
+    let mut frame = vec![0x88, length];
+    frame.extend(close.code().to_be_bytes());
+    frame.extend(reason.as_bytes());
+    socket.write_all(&frame).await?;
+    socket.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6455, 1.3.
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const GOOD: [(&str, &str); 4] = [
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "WebSocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", KEY),
+    ];
+
+    /// The good handshake with some headers replaced (or, if empty, left out).
+    fn greeted(changed: &[(&'static str, &str)]) -> Result<Greeting, Handshake> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in GOOD.iter().chain(changed) {
+            headers.insert(*name, value.parse().expect("a value"));
+        }
+        for (name, _) in changed.iter().filter(|(_, value)| value.is_empty()) {
+            headers.remove(*name);
+        }
+        greet(&Method::GET, Version::HTTP_11, &headers)
+    }
+
+    #[test]
+    fn the_handshake_of_the_rfc_is_answered_as_there() {
+        let greeting = greeted(&[]).expect("is good");
+        assert_eq!(greeting.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!((greeting.encoding, greeting.named), (Encoding::Json, false));
+    }
+
+    #[test]
+    fn the_first_subprotocol_that_is_known_chooses_the_encoding() {
+        let encoding =
+            |asked| greeted(&[("sec-websocket-protocol", asked)]).map(|greeting| (greeting.encoding, greeting.named));
+        assert_eq!(encoding("hubbub.v1.msgpack"), Ok((Encoding::MessagePack, true)));
+        assert_eq!(
+            encoding("hubbub.v9, hubbub.v1.json, hubbub.v1.msgpack"),
+            Ok((Encoding::Json, true))
+        );
+        assert_eq!(encoding("chat"), Ok((Encoding::Json, false)));
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_refused_for_its_reason() {
+        let headers = HeaderMap::new();
+        assert_eq!(greet(&Method::POST, Version::HTTP_11, &headers), Err(Handshake::Method));
+        assert_eq!(
+            greet(&Method::GET, Version::HTTP_10, &headers),
+            Err(Handshake::NoUpgrade)
+        );
+        for (name, value, refused) in [
+            ("connection", "", Handshake::NoUpgrade),
+            ("connection", "keep-alive", Handshake::NoUpgrade),
+            ("upgrade", "h2c", Handshake::NoUpgrade),
+            ("sec-websocket-version", "8", Handshake::Version),
+            ("sec-websocket-version", "", Handshake::Version),
+            ("sec-websocket-key", "", Handshake::Key),
+            ("sec-websocket-key", "AAAA", Handshake::Key),
+            ("sec-websocket-key", "not base64 at all =====", Handshake::Key),
+            ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAAAA", Handshake::Key),
+        ] {
+            assert_eq!(greeted(&[(name, value)]), Err(refused), "{name}: {value}");
+        }
+    }
+}
