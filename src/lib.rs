@@ -1,5 +1,6 @@
 //! Hubbub.
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod house;
@@ -8,4 +9,5 @@ pub mod hub;
 pub mod journal;
 pub mod protocol;
 pub mod room;
+pub mod serve;
 pub mod telemetry;

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The program: everything is in the library, see [`hubbub::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hubbub::cli::run()
+}

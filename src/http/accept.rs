@@ -28,8 +28,9 @@ use crate::telemetry::{Metrics, Seldom};
 
 /// Connections that the kernel completes before they are accepted: a storm of 5,000 in a second passes.
 const BACKLOG: i32 = 4096;
-/// Sockets beyond the viewers' connections: pages, REST, health checks.
-const HTTP_SOCKETS: usize = 1_024;
+/// Sockets beyond the viewers' connections: pages, REST, health checks. At most this many, at least a few.
+const HTTP_SOCKETS_MAX: usize = 1_024;
+const HTTP_SOCKETS_MIN: usize = 16;
 /// Sockets of one address that are not (yet) WebSockets. A browser opens six, for some seconds: 150 people of
 /// one venue who open the page in the same seconds.
 const HTTP_SOCKETS_PER_ADDRESS: usize = 1_000;
@@ -64,6 +65,15 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// How many connections leave a third of their number for other sockets, within the bounds of those.
+pub fn connections_within(sockets: usize) -> usize {
+    (sockets - sockets / 4).max(sockets.saturating_sub(HTTP_SOCKETS_MAX))
+}
+
+fn http_sockets(connections_max: usize) -> usize {
+    (connections_max / 3).clamp(HTTP_SOCKETS_MIN, HTTP_SOCKETS_MAX)
+}
+
 /// The places for sockets: in all, for each address before a WebSocket is opened, and after.
 #[derive(Debug)]
 pub struct Places {
@@ -94,7 +104,9 @@ impl Places {
         };
         let refused = |reason| metrics.sockets_refused.with_label_values(&[reason]);
         Self {
-            sockets: Arc::new(Semaphore::new(config.connections_max + HTTP_SOCKETS)),
+            sockets: Arc::new(Semaphore::new(
+                config.connections_max + http_sockets(config.connections_max),
+            )),
             visiting: addresses(HTTP_SOCKETS_PER_ADDRESS.min(config.connections_per_address)),
             joined: addresses(config.connections_per_address),
             trusted_proxies: config.trusted_proxies.clone(),

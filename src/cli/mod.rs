@@ -1,0 +1,177 @@
+//! The command line.
+
+mod health;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{BadConfig, Config, Options, Secrets};
+
+/// The configuration is wrong (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// A live-commerce broadcast server: without a command it serves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hubbub",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves shows.
+    Serve(ServeArguments),
+    /// Makes a token, with the secret in the data folder.
+    Token {
+        #[command(subcommand)]
+        kind: TokenKind,
+    },
+    /// Asks the server at --listen whether it is ready: status 0 if so, 1 if not.
+    Health(Configured),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenKind {
+    /// An operator's, for one device or program: it may do everything for 30 days.
+    Operator {
+        /// Instead: a link that signs one browser in, once, within 10 minutes.
+        #[arg(long)]
+        link: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// A new anonymous viewer's, for programs that play viewers.
+    Viewer(Configured),
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    configured: Configured,
+    /// Prints the configuration as a file and ends.
+    #[arg(long)]
+    print_config: bool,
+    /// Checks the configuration and ends.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// A file of options, and options over it.
+#[derive(Debug, Args)]
+struct Configured {
+    /// A TOML file with the options below, written with `_` for `-`; flags and environment go over it.
+    #[arg(long, env = "HUBBUB_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Configured {
+    fn read(self) -> Result<Config, Failure> {
+        let file = self.config.as_deref().map(Options::read).transpose()?;
+        let config = self
+            .options
+            .over(file.unwrap_or_default())
+            .check(Secrets::from_environment())?;
+        Ok(config)
+    }
+}
+
+/// Why the program ends without having done what it was asked, as one sentence.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Configuration(#[from] BadConfig),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    fn other(cause: impl ToString) -> Self {
+        Self::Other(cause.to_string())
+    }
+}
+
+/// Does what the arguments say. What goes wrong is one sentence on standard error.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            print!("{}", error.render().ansi());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("hubbub: {}", first_sentence(&error));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Token { kind } => token::run(kind),
+        Command::Health(configured) => health::run(configured),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("hubbub: {failure}");
+            match failure {
+                Failure::Configuration(_) => ExitCode::from(EXIT_USAGE),
+                Failure::Other(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// clap's first paragraph on one line; the others repeat the usage.
+fn first_sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        let bare = Arguments::try_parse_from(["hubbub", "--drain-seconds", "3"]).expect("is good");
+        assert_eq!(bare.serve.configured.options.drain_seconds, Some(3));
+        assert!(bare.command.is_none());
+        let named = Arguments::try_parse_from(["hubbub", "serve", "--drain-seconds", "3"]).expect("is good");
+        assert!(matches!(named.command, Some(Command::Serve(_))));
+    }
+
+    #[test]
+    fn a_wrong_argument_is_one_sentence() {
+        let error = Arguments::try_parse_from(["hubbub", "--listen", "here"]).expect_err("must be refused");
+        let sentence = first_sentence(&error);
+        assert!(
+            sentence.starts_with("invalid value 'here' for '--listen <ADDR>'"),
+            "{sentence}"
+        );
+        assert!(!sentence.contains('\n'));
+    }
+}

@@ -1,0 +1,254 @@
+//! One server: from a configuration to an address that is served, and back.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::auth::{Auth, SigningSecret};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::house::Keeper;
+use crate::http::App;
+use crate::http::accept::{self, Door};
+use crate::http::router;
+use crate::hub::Hub;
+use crate::journal::sqlite::{self, OnCommit, OpenError, Sqlite};
+use crate::journal::{Journal, ReadError};
+use crate::telemetry::Metrics;
+
+/// Files that are open beside sockets: the journal's, covers being read, the log.
+const FILES: usize = 64;
+/// Kept of a drain's time for what follows the clients' leaving: requests under way, the journal's end.
+const AFTER_CLIENTS: Duration = Duration::from_secs(1);
+/// How often server time is compared with the wall clock.
+const CLOCK_CHECK: Duration = Duration::from_secs(10);
+/// From here on a difference is worth a line.
+const CLOCK_AHEAD_MS: u64 = 2_000;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or none of this machine.
+    #[error("{address} cannot be listened on: {cause}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The data folder cannot be made.
+    #[error("the data folder {} cannot be made: {cause}", path.display())]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The secret cannot be read or made.
+    #[error("the secret in {} cannot be used: {cause}", data.display())]
+    Secret {
+        /// The data folder.
+        data: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Two metrics of one name: a mistake in the program.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A server that serves.
+pub struct Serving {
+    /// What its handlers use.
+    pub app: App,
+    /// Where it serves; with the port that was taken, if any free one was asked for.
+    pub address: SocketAddr,
+    /// Where it serves metrics, if not there.
+    pub metrics_address: Option<SocketAddr>,
+    journal: Arc<dyn Journal>,
+    stop: watch::Sender<bool>,
+    requests: mpsc::Receiver<()>,
+}
+
+impl Serving {
+    /// Opens the data folder, loads the rooms that must be loaded, and serves.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let main = listen(config.listen)?;
+        let metrics_only = config.metrics_listen.map(listen).transpose()?;
+        make_data_folder(&config)?;
+
+        let metrics = Metrics::new()?;
+        let clock = Clock::start();
+        let auth = Arc::new(auth(&config)?);
+        let (journal, commits) = open_journal(&config, &metrics)?;
+        let hub = Hub::open(journal.clone(), auth.clone(), clock, metrics.clone(), config.limits()).await?;
+        // Only this function sets it.
+        let _ = commits.set(Arc::downgrade(&hub));
+        let house = Arc::new(Keeper::open(journal.clone(), auth.clone(), clock).await?);
+
+        let config = Arc::new(config);
+        let app = App::new(hub, auth, house, config, metrics, clock);
+        let (stop, stopped) = watch::channel(false);
+        let (alive, requests) = mpsc::channel(1);
+        let (address, main) = main;
+        tokio::spawn(door(&app, router::router(app.clone())).serve(main, stopped.clone(), alive.clone()));
+        let metrics_address = metrics_only.map(|(address, listener)| {
+            let door = door(&app, router::metrics_router(app.clone()));
+            tokio::spawn(door.serve(listener, stopped.clone(), alive));
+            address
+        });
+        tokio::spawn(watch_clock(app.clone(), stopped));
+        Ok(Self {
+            app,
+            address,
+            metrics_address,
+            journal,
+            stop,
+            requests,
+        })
+    }
+
+    /// Resolves when the journal can no longer keep its promise, with the cause: stop, with a failure.
+    pub async fn failed(&self) -> String {
+        self.journal.failed().await
+    }
+
+    /// Says no on `/readyz`, accepts no more, tells every client when to come back, lets requests end, and closes
+    /// the journal: all within this time.
+    pub async fn stop(mut self, within: Duration) {
+        let until = Instant::now() + within;
+        let left = || until.saturating_duration_since(Instant::now());
+        self.app.begin_drain();
+        self.stop.send_replace(true);
+        self.app
+            .hub
+            .drain(within.saturating_sub(AFTER_CLIENTS).max(within / 2))
+            .await;
+        // It resolves when the last request's sender is gone; nothing is ever sent.
+        if timeout(left() / 2, self.requests.recv()).await.is_err() {
+            tracing::warn!("requests were still under way when the time to drain was over");
+        }
+        if timeout(left(), self.journal.close()).await.is_err() {
+            tracing::warn!("the journal was still closing when the time to drain was over; nothing is lost by that");
+        }
+    }
+}
+
+/// Raises this process's limit of open files as far as it may, and lowers the limit of connections to what that
+/// allows. Gives the limit of files, where there is one.
+pub fn raise_file_limit(config: &mut Config) -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let limit = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }?;
+    let sockets = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(FILES);
+    config.connections_max = config.connections_max.min(accept::connections_within(sockets)).max(1);
+    Some(limit)
+}
+
+/// The tokens of a configuration: the secret is the given one, or the one in the data folder, made if need be.
+///
+/// # Errors
+///
+/// [`StartError::Secret`].
+pub fn auth(config: &Config) -> Result<Auth, StartError> {
+    let secret = match &config.secret {
+        Some(secret) => secret.clone(),
+        None => SigningSecret::load_or_create(&config.data).map_err(|cause| StartError::Secret {
+            data: config.data.clone(),
+            cause,
+        })?,
+    };
+    Ok(Auth::new(secret, config.previous_secret.clone(), config.store.clone()))
+}
+
+fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let listening = accept::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    listening.map_err(|cause| StartError::Listen { address, cause })
+}
+
+fn make_data_folder(config: &Config) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
+    made.map_err(|cause| StartError::Data {
+        path: config.data.clone(),
+        cause,
+    })
+}
+
+/// The journal, and the place for the hub that wants to know of its commits.
+fn open_journal(config: &Config, metrics: &Metrics) -> Result<(Arc<dyn Journal>, Arc<OnceLock<Weak<Hub>>>), OpenError> {
+    let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+    let (told, seconds, appends) = (
+        hub.clone(),
+        metrics.commit_seconds.clone(),
+        metrics.commit_appends.clone(),
+    );
+    let on_commit: OnCommit = Arc::new(move |commit| {
+        seconds.observe(commit.took.as_secs_f64());
+        appends.observe(commit.appends as f64);
+        if let Some(hub) = told.get().and_then(Weak::upgrade) {
+            hub.note_commit(commit.took);
+        }
+    });
+    let options = sqlite::Options {
+        on_commit: Some(on_commit),
+        ..sqlite::Options::default()
+    };
+    // It blocks, at a time when there is nothing else to do.
+    let journal = Sqlite::open(&config.data, options)?;
+    Ok((Arc::new(journal), hub))
+}
+
+fn door(app: &App, router: axum::Router) -> Door {
+    Door {
+        router,
+        places: app.places.clone(),
+        header_timeout: app.config.header_timeout,
+    }
+}
+
+async fn watch_clock(app: App, mut stopped: watch::Receiver<bool>) {
+    let mut checks = interval(CLOCK_CHECK);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = false;
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            _ = checks.tick() => {}
+        }
+        let ahead_ms = app.clock.ahead_of_wall_ms();
+        app.metrics.clock_ahead_ms.set(ahead_ms);
+        let far = ahead_ms.unsigned_abs() > CLOCK_AHEAD_MS;
+        if far && !said {
+            tracing::warn!(
+                ahead_ms,
+                "server time is not the wall clock's, which was stepped: restart to follow it"
+            );
+        }
+        said = far;
+    }
+}
