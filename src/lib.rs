@@ -1,4 +1,35 @@
-//! Hubbub.
+//! Hubbub, a live-commerce broadcast server: the map of the code.
+//!
+//! Everything a viewer sees is a **feed: a keyframe, and the deltas since it**. A room's feed has as keyframe
+//! its public state at an offset, and as deltas the batches of events after it. Who joins starts at a
+//! keyframe; who comes back gets the deltas since; who is too slow jumps to a keyframe and is told so; after a
+//! restart the room is rebuilt from its journal, with the same state and offsets.
+//!
+//! ```text
+//!  viewer or host        connection            room task               journal          feed            connections
+//!  comment, claim ... -> decode, limit -> decide(command, now, luck) -> append a batch -> encode once -> one write each
+//!                                         pure: no clock, no I/O        (durable)         per encoding   (their cursor)
+//! ```
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`room`] | the rules of a show, pure: [`room::Room::decide`], [`room::Room::apply`], [`room::Room::due`], and what people see of it ([`room::stage`]) |
+//! | [`house`] | what belongs to no room, in the same manner: sign-ins and operators' devices |
+//! | [`protocol`] | the messages and their two encodings; its documentation is the guide for writing a client |
+//! | [`journal`] | durable batches, snapshots and a catalogue behind one trait; SQLite in [`journal::sqlite`] |
+//! | [`hub`] | the registry of rooms, one task per room, feeds and connections |
+//! | [`http`] | the accept loop, the routes: WebSocket upgrade, REST, pages, health, metrics |
+//! | [`auth`] | signed tokens: who somebody is |
+//! | [`config`] | every option and limit |
+//! | [`clock`], [`telemetry`] | server time; every metric |
+//!
+//! Where to look first: `decide` is split by family of rules in [`room`]; the way of a batch is
+//! `hub::task`; who writes to a socket, and when, is `hub::connection` and `hub::pass`.
+//!
+//! What always holds: nothing is shown or acknowledged that a crash can take back; one room has one writer; the
+//! core is deterministic; secrets stay in the journal; everything is bounded; a slow client costs only itself;
+//! a gap is repaired or disclosed, never silent; server time rules.
+
 pub mod auth;
 pub mod cli;
 pub mod clock;

@@ -129,7 +129,7 @@ impl Metrics {
             )?,
             lag_batches: histogram(
                 "lag_batches",
-                "Batches pending for a connection when it was written",
+                "Batches that a connection had not been sent, once a second for each",
                 &COUNTS,
             )?,
             http_requests: counters("http_requests_total", "HTTP requests answered, by status", &["status"])?,

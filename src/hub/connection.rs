@@ -334,10 +334,20 @@ impl Connection {
         }
         let flushed = self.flush_outbox(&mut outbox, now, written);
         drop(outbox);
-        if flushed == Flushed::Blocked {
-            self.waker.wake();
+        match flushed {
+            Flushed::Blocked => self.waker.wake(),
+            Flushed::Done => self.nudge(),
+            Flushed::All | Flushed::Lost => {}
         }
         flushed
+    }
+
+    /// Deltas that it has not been sent, as of now.
+    pub(super) fn lag(&self) -> u64 {
+        match self.outbox.lock().follow {
+            Follow::At(next) => self.feed.ring.read().end().saturating_sub(next),
+            Follow::Not | Follow::Lost(_) | Follow::Waiting(_) => 0,
+        }
     }
 
     /// Writes what waits, as much as the socket takes: the own task's turn.

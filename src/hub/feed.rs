@@ -159,7 +159,7 @@ impl Ring {
 pub(super) struct Shard {
     /// Those that have come since its last round.
     pub(super) arrived: Mutex<Vec<Arc<Connection>>>,
-    /// Something is to be written, or somebody has come.
+    /// Something is to be written.
     pub(super) wake: Notify,
 }
 
@@ -281,12 +281,11 @@ impl Feed {
         self.ring.write().decided.take()
     }
 
-    /// Somebody follows in this encoding now.
+    /// Somebody follows now; `number` spreads them over the passes.
     pub(super) fn joined(&self, connection: Arc<Connection>, number: usize) {
         self.users[connection.encoding.index()].fetch_add(1, Ordering::Relaxed);
-        let shard = &self.shards[number % PASSES];
-        shard.arrived.lock().push(connection);
-        shard.wake.notify_one();
+        // The next publication wakes the pass, at the latest the pulse that reports the arrival.
+        self.shards[number % PASSES].arrived.lock().push(connection);
     }
 
     /// Somebody who followed in this encoding is gone.

@@ -95,6 +95,7 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
     let ping = raw_frame(0x9, handle.head().to_string().as_bytes());
     for (index, connection) in connections.iter().enumerate() {
         look_after(connection, index as u64, now, &ping);
+        handle.hub.metrics.lag_batches.observe(connection.lag() as f64);
     }
     if feed.kind == FeedKind::Stage && handle.backstage.followers() > 0 {
         ask_sample(handle, connections, now);

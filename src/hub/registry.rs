@@ -79,19 +79,19 @@ impl Hub {
                 continue;
             }
             match serde_json::from_slice::<Listing>(&row.summary) {
-                Ok(listing) => self.know(row.epoch, row.next_deadline, listing),
+                Ok(listing) => self.insert(row.epoch, row.next_deadline, listing),
                 Err(error) => {
                     tracing::warn!(room = row.stream, %error, "the catalogue's row is rebuilt from the log");
                     let id = RoomId::new(&row.stream).expect("checked above");
                     let (room, _) = self.rebuild(&id).await?;
-                    self.know(row.epoch, room.next_deadline(), listing(&room));
+                    self.know(&room, row.epoch);
                 }
             }
         }
         Ok(())
     }
 
-    fn know(&self, epoch: u64, next_deadline: Option<Timestamp>, listing: Listing) {
+    fn insert(&self, epoch: u64, next_deadline: Option<Timestamp>, listing: Listing) {
         self.catalogue.insert(
             listing.id.clone(),
             Known {
@@ -102,11 +102,9 @@ impl Hub {
         );
     }
 
-    /// A room's row has changed, durably.
-    pub(super) fn catalogue_changed(&self, row: CatalogueRow) {
-        if let Ok(listing) = serde_json::from_slice::<Listing>(&row.summary) {
-            self.know(row.epoch, row.next_deadline, listing);
-        }
+    /// The room is this now, durably.
+    pub(super) fn know(&self, room: &Room, epoch: u64) {
+        self.insert(epoch, room.next_deadline(), listing(room));
     }
 
     /// Rooms that must be in memory: on air, or with a deadline by `now`.

@@ -393,7 +393,6 @@ async fn run(handle: Arc<RoomHandle>, connection: Arc<Connection>, mut reader: R
     let hub = Arc::clone(&handle.hub);
     let now = hub.clock.now();
     handle.presence.lock().went(&connection, now);
-    connection.feed.wake();
     ended(&hub, connection.closed_with());
     connection.linger(LINGER).await;
 }

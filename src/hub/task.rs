@@ -15,8 +15,8 @@ use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Look, Reply, Work};
 use super::room_handle::RoomHandle;
-use super::{CommandError, Done, luck, pass, record};
-use crate::journal::{Append, AppendError, Appended, CatalogueRow, Record};
+use super::{CommandError, Done, luck, pass, record, registry};
+use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
 use crate::room::audience::{self, GRACE_MS};
 use crate::room::comment::{CommentEvent, SetDisplayBudget};
@@ -339,7 +339,7 @@ impl RoomTask {
         let record = record::encode(header, batch.events.clone(), &mut luck());
         let append = Append {
             record: record.clone(),
-            row: self.row(),
+            row: registry::row(&self.room, self.handle.epoch),
             contacts: batch.contacts.clone(),
         };
         let metrics = self.handle.hub.metrics.clone();
@@ -358,7 +358,7 @@ impl RoomTask {
         self.pulse_reported(batch.pulse.as_ref());
         self.show(&batch, first, now);
         self.tell_concerned(&batch, now);
-        self.handle.hub.catalogue_changed(self.row());
+        self.handle.hub.know(&self.room, self.handle.epoch);
         self.deliver(batch.answers);
         Next::Go
     }
@@ -610,10 +610,6 @@ impl RoomTask {
             made: Instant::now(),
         });
         (bytes, feed.ring.read().end())
-    }
-
-    fn row(&self) -> CatalogueRow {
-        super::registry::row(&self.room, self.handle.epoch)
     }
 
     /// A snapshot is made off this task, by folding the log onto the previous one.
