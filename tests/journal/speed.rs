@@ -1,10 +1,12 @@
 //! How fast the embedded journal is here: `cargo test --release --test journal -- --ignored --nocapture speed`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use hubbub::journal::sqlite::{Options, Sqlite};
+use hubbub::journal::sqlite::{Commit, Options, Sqlite};
 use hubbub::journal::{Append, Journal};
+use parking_lot::Mutex;
 
 use crate::contract::{batch, must_append};
 
@@ -37,14 +39,27 @@ async fn speed_of_appends() {
     let seconds = TIME.as_secs() as u32;
     for (streams, count) in [(1, 1), (1, 100), (1, 1000), (10, 1), (100, 1), (100, 10), (1000, 1)] {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Sqlite::open(dir.path(), Options::default()).unwrap();
+        let commits_seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = commits_seen.clone();
+        let options = Options {
+            on_commit: Some(Arc::new(move |commit| seen.lock().push(commit))),
+            ..Options::default()
+        };
+        let journal = Sqlite::open(dir.path(), options).unwrap();
         let names: Vec<_> = (0..streams).map(|n| format!("room{n}")).collect();
         let appends: u32 = join_all(names.iter().map(|name| commits(&journal, name, count)))
             .await
             .iter()
             .sum();
         let (appends, events) = (appends / seconds, appends * count / seconds);
-        println!("{streams:>5} streams, batches of {count:>4}: {appends:>6} appends/s, {events:>7} events/s");
         journal.close().await;
+        let mut took: Vec<_> = commits_seen.lock().iter().map(|commit: &Commit| commit.took).collect();
+        took.sort();
+        let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+        println!(
+            "{streams:>5} streams, batches of {count:>4}: {appends:>6} appends/s, {events:>7} events/s, \
+             {:>5} commits/s, half in {half:.1?}, 99 % in {most:.1?}",
+            took.len() as u32 / seconds
+        );
     }
 }
