@@ -13,6 +13,7 @@
 //! (a comment just after the restart) move neither end. So that a calm room loses little, a pulse is journaled
 //! at least every [`HEARTBEAT_MS`] while somebody watches a live show.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,40 @@ pub struct Address {
     pub key: u64,
     /// What the control page shows: `203.0.113.x`, `2001:db8:1:2::/64` with its last group masked.
     pub masked: String,
+}
+
+/// Addresses that are kept by name for the control page.
+const ADDRESSES_SHOWN: usize = 10;
+
+/// Anonymous claims or entries by address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Addresses {
+    counts: BTreeMap<u64, u32>,
+    /// Those with most.
+    largest: Vec<(Address, u32)>,
+}
+
+impl Addresses {
+    pub(super) fn count(&self, address: &Address) -> u32 {
+        self.counts.get(&address.key).copied().unwrap_or(0)
+    }
+
+    pub(super) fn add(&mut self, address: &Address) {
+        let count = self.counts.entry(address.key).or_default();
+        *count += 1;
+        match self.largest.iter_mut().find(|(shown, _)| shown.key == address.key) {
+            Some((_, shown)) => *shown = *count,
+            None => self.largest.push((address.clone(), *count)),
+        }
+        self.largest
+            .sort_by_key(|(address, count)| (Reverse(*count), address.key));
+        self.largest.truncate(ADDRESSES_SHOWN);
+    }
+
+    /// The [`ADDRESSES_SHOWN`] with most, most first.
+    pub(super) fn largest(&self) -> impl Iterator<Item = (&Address, u32)> {
+        self.largest.iter().map(|(address, count)| (address, *count))
+    }
 }
 
 /// Changes the asker's nickname.
@@ -465,9 +500,8 @@ pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decisi
 }
 
 fn open_entries(room: &Room) -> BTreeMap<Key, u32> {
-    let open = |card: &super::draw::Card| card.phase == super::draw::Phase::Open {};
-    let cards = room.draws.cards().into_iter().filter(open);
-    cards.map(|card| (card.id, card.entries)).collect()
+    let open = room.draws.entries_open();
+    open.map(|(id, entries)| (id.clone(), entries)).into_iter().collect()
 }
 
 /// What a pulse changes: only what has an effect.

@@ -242,7 +242,8 @@ pub mod secret {
     }
 }
 
-/// 32 bytes written as 64 hexadecimal digits: hashes, roots, commitments.
+/// 32 bytes written as 64 lower-case hexadecimal digits: hashes, roots, commitments. Read back only in that
+/// form, so that each has one text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hash(pub [u8; 32]);
 
@@ -261,7 +262,7 @@ impl fmt::Debug for Hash {
 impl FromStr for Hash {
     type Err = BadId;
     fn from_str(text: &str) -> Result<Self, BadId> {
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(BadId);
         }
         let mut bytes = [0; 32];
@@ -283,6 +284,6 @@ impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse()
-            .map_err(|_| serde::de::Error::custom("not 64 hexadecimal digits"))
+            .map_err(|_| serde::de::Error::custom("not 64 lower-case hexadecimal digits"))
     }
 }

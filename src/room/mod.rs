@@ -346,14 +346,14 @@ impl Room {
             Command::SetModes(modes) => comment::set_modes(self, actor, modes, now),
             Command::SetBlockedWords(words) => comment::set_blocked_words(self, actor, words, now),
             Command::SetDisplayBudget(budget) => comment::set_display_budget(self, budget, now),
-            Command::PrepareDraw(prepare) => draw::prepare(self, prepare, now),
+            Command::PrepareDraw(prepare) => draw::prepare(self, prepare),
             Command::RemoveDraw(draw) => draw::remove(self, draw),
             Command::OpenDraw(draw) => draw::open(self, draw, now, luck),
             Command::LockDraw(draw) => draw::lock(self, draw, now, luck),
-            Command::CancelDraw(cancel) => draw::cancel(self, cancel, now),
+            Command::CancelDraw(cancel) => draw::cancel(self, cancel),
             Command::StrikeEntry(strike) => draw::strike(self, actor, strike, now),
             Command::Redraw(draw) => draw::redraw(self, draw, now),
-            Command::MarkSent(sent) => draw::mark_sent(self, sent, now),
+            Command::MarkSent(sent) => draw::mark_sent(self, sent),
             Command::PrepareDiscount(prepare) => discount::prepare(self, prepare, now, luck),
             Command::AddCodes(add) => discount::add_codes(self, add),
             Command::RemoveDiscount(discount) => discount::remove(self, discount),
@@ -419,12 +419,13 @@ impl Room {
             Event::Staff(event) => self.staff.apply(event, at),
             Event::Audience(event) => self.audience.apply(event, at, self.show.state()),
             Event::Comment(event) => self.comments.apply(event, offset, at),
-            Event::Draw(event) => self.draws.apply(event, offset, at),
+            Event::Draw(event) => self.draws.apply(event, at, &self.audience),
             Event::Discount(event) => self.discounts.apply(event, offset, at),
         }
         match event {
             Event::Show(event) => self.audience.show_changed(event, at),
             Event::Staff(event) => self.comments.keep_act(event.act(offset, at)),
+            Event::Draw(event) => self.comments.keep_act(event.act(offset, at)),
             _ => {}
         }
     }

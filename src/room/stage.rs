@@ -244,8 +244,10 @@ pub struct DrawSummary {
     pub prize: String,
     /// Entries.
     pub entries: u32,
-    /// Winners.
+    /// Winners; the first of them where a show has many.
     pub winners: Vec<Winner>,
+    /// How many won.
+    pub won: u32,
     /// How many of them claimed.
     pub claimed: u32,
     /// It was cancelled.

@@ -1,19 +1,15 @@
 //! What the room knows of its discounts, and how it is shown.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::super::audience::Address;
+use super::super::audience::{Address, Addresses};
 use super::super::staff::By;
 use super::super::stage::{DiscountSummary, MyClaim, PreparedDiscount, SourceKind};
 use super::super::{Key, Offset, Personal, Refusal, Room, Secret, Timestamp, ViewerNo};
 use super::codes::Codes;
 use super::{CARDS_MAX, Card, Closed, CodeSource, DiscountEvent, MINE_MAX, Terms};
-
-/// Addresses that are kept by name for the control page.
-const ADDRESSES_SHOWN: usize = 10;
 
 /// The discounts' part of the room's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,32 +94,6 @@ impl Claims {
     pub(super) fn of(&self, viewer: ViewerNo) -> impl DoubleEndedIterator<Item = (u32, u32)> {
         let units = self.places.range((viewer, 0)..=(viewer, u32::MAX));
         units.map(|((_, unit), place)| (*unit, *place))
-    }
-}
-
-/// Anonymous claims by address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Addresses {
-    counts: BTreeMap<u64, u32>,
-    /// Those with most.
-    largest: Vec<(Address, u32)>,
-}
-
-impl Addresses {
-    pub(super) fn count(&self, address: &Address) -> u32 {
-        self.counts.get(&address.key).copied().unwrap_or(0)
-    }
-
-    fn add(&mut self, address: &Address) {
-        let count = self.counts.entry(address.key).or_default();
-        *count += 1;
-        match self.largest.iter_mut().find(|(shown, _)| shown.key == address.key) {
-            Some((_, shown)) => *shown = *count,
-            None => self.largest.push((address.clone(), *count)),
-        }
-        self.largest
-            .sort_by_key(|(address, count)| (Reverse(*count), address.key));
-        self.largest.truncate(ADDRESSES_SHOWN);
     }
 }
 
@@ -374,8 +344,7 @@ impl Discounts {
 
     /// Anonymous claims by address: of each discount the ten addresses with most.
     pub(in crate::room) fn addresses(&self) -> impl Iterator<Item = (&Address, u32)> {
-        let largest = self.by_id.values().flat_map(|discount| &discount.addresses.largest);
-        largest.map(|(address, count)| (address, *count))
+        self.by_id.values().flat_map(|discount| discount.addresses.largest())
     }
 
     /// The claims of a discount in order, for the host's list; `None` if there is no such discount. Skipping

@@ -1,19 +1,25 @@
 //! Lucky draws: configure -> open -> lock -> draw -> reveal -> prize claim. The arithmetic that anybody can
 //! check is in [`super::fair`].
 
+mod rules;
+mod state;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::audience::{Address, Visitor};
+use super::audience::Address;
 use super::discount::WhoCounts;
-use super::show::OpenDrawAtEnd;
 use super::staff::By;
-use super::stage::{DrawSummary, MyWin, PreparedDraw, StaffOnly, StageEvent};
-use super::{
-    Actor, Answer, Decision, Event, Hash, Key, Luck, Offset, Personal, Refusal, Room, Secret, Timestamp, ViewerNo,
-    secret,
+use super::stage::{Act, ActKind, PreparedDraw, StaffOnly, StageEvent};
+use super::{Hash, Key, Offset, Personal, Secret, Timestamp, ViewerNo, secret};
+
+pub(super) use rules::{
+    at_show_end, cancel, claim_prize, due, enter, lock, mark_sent, open, phrase_entry, prepare, redraw, remove, strike,
 };
+pub use state::{Draws, WinnerRow};
 
 /// Most winners of one draw.
 pub const WINNERS_MAX: u32 = 1_000;
@@ -21,6 +27,29 @@ pub const WINNERS_MAX: u32 = 1_000;
 pub const REVEAL_AFTER_MS: u64 = 3_000;
 /// Winners may claim for this long unless told otherwise: 48 h.
 pub const CLAIM_MS: u64 = 48 * 3_600_000;
+/// Draws that wait, at most.
+pub const PREPARED_MAX: usize = 100;
+/// Draws that were opened in one room, at most; cancelled ones count.
+pub const OPENED_MAX: usize = 100;
+/// Winners of all draws of a room together. They may all be excluded from one more draw: as entry numbers of
+/// 6 digits and a comma 350 kB in its [`DrawEvent::Locked`], with [`STRIKES_MAX`] below the 512 KiB of a batch.
+pub const WINNERS_IN_ALL_MAX: u32 = 50_000;
+/// Entries of one draw: 100 bytes each in memory.
+pub const ENTRIES_MAX: usize = 200_000;
+/// Entries struck in one draw.
+pub const STRIKES_MAX: usize = 1_000;
+/// Entries of a draw of everyone present; where more are there, those who came first. The batch that locks it
+/// lists the viewers (at most 10 digits and a comma) and perhaps as many exclusions (5 digits and a comma):
+/// 30,000 x 17 = 510,000 of its 524,288 bytes.
+pub const PRESENT_MAX: usize = 30_000;
+/// Cards in a keyframe.
+const CARDS_MAX: usize = 10;
+/// Winners' names in a keyframe, all cards together: about 60 bytes each, 250 at worst.
+const NAMES_MAX: usize = 100;
+/// Entries in a viewer's own projection.
+const MY_ENTRIES_MAX: usize = 20;
+/// What [`Rules::claim_ms`] may be: a minute to 90 days.
+const CLAIM_MS_RANGE: std::ops::RangeInclusive<u64> = 60_000..=90 * 86_400_000;
 
 /// Who is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +96,8 @@ pub struct Rules {
     /// Winners of earlier draws of this show cannot win again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_earlier_winners: bool,
-    /// Who counts; absent: anyone, with a ceiling of 20 for each address.
+    /// Who counts; absent: anyone, with a ceiling of 20 for each address. In a draw of everyone present nobody
+    /// asks to enter, so there is no address to count by: a ceiling has no effect there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<WhoCounts>,
     /// What winners are asked for; empty: they get a prize code.
@@ -76,7 +106,7 @@ pub struct Rules {
     /// Who reads what winners fill in, at most 200 characters; required where something is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readers: Option<String>,
-    /// For how long after the reveal winners may claim, ms; [`CLAIM_MS`] if absent.
+    /// For how long after the reveal winners may claim, 60,000-7,776,000,000 ms; [`CLAIM_MS`] if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_ms: Option<u64>,
 }
@@ -177,7 +207,7 @@ pub struct Winner {
     pub entry: u32,
     /// Whose it is.
     pub by: ViewerNo,
-    /// Their name at the lock.
+    /// Their name when they were drawn.
     pub name: Personal,
 }
 
@@ -326,7 +356,9 @@ pub enum Phase {
         root: Hash,
         /// The seed.
         seed: Hash,
-        /// The winners, redrawn ones in place.
+        /// How many won.
+        won: u32,
+        /// The winners, redrawn ones in place; a keyframe has the first of them.
         winners: Vec<Winner>,
         /// Until when they may claim.
         claim_until: Timestamp,
@@ -357,102 +389,15 @@ pub struct Card {
     pub phase: Phase,
 }
 
-/// The draws' part of the room's state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draws {}
-
-pub(super) fn prepare(_room: &Room, _prepare: &Prepare, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn remove(_room: &Room, _draw: &ById) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn open(_room: &Room, _draw: &ById, _now: Timestamp, _luck: &mut Luck) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn lock(_room: &Room, _draw: &ById, _now: Timestamp, _luck: &mut Luck) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn cancel(_room: &Room, _cancel: &Cancel, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn enter(
-    _room: &Room,
-    _viewer: ViewerNo,
-    _visitor: &Visitor,
-    _draw: &ById,
-    _now: Timestamp,
-    _luck: &mut Luck,
-) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn strike(_room: &Room, _actor: &Actor, _strike: &Strike, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn redraw(_room: &Room, _draw: &ById, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn claim_prize(
-    _room: &Room,
-    _viewer: ViewerNo,
-    _claim: &ClaimPrize,
-    _now: Timestamp,
-    _luck: &mut Luck,
-) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn mark_sent(_room: &Room, _sent: &MarkSent, _now: Timestamp) -> Result<Decision, Refusal> {
-    Err(Refusal::NotAllowed)
-}
-
-pub(super) fn due(_room: &Room, _due: Timestamp, _now: Timestamp, _luck: &mut Luck) -> Vec<Event> {
-    Vec::new()
-}
-
-/// The entry that a comment is: `None` when no draw takes its phrase, `folded` by [`super::text::fold_phrase`].
-/// Otherwise the events that enter the viewer (none if they are in already) with the receipt, or why they
-/// cannot enter. Muted viewers are not asked about.
-pub(super) fn phrase_entry(
-    _room: &Room,
-    _viewer: ViewerNo,
-    _visitor: &Visitor,
-    _folded: &str,
-    _now: Timestamp,
-    _luck: &mut Luck,
-) -> Option<Result<(Vec<Event>, EntryReceipt), Refusal>> {
-    None
-}
-
-/// What the end of the show does to an open draw: it is locked, or cancelled where the host chose so.
-pub(super) fn at_show_end(
-    _room: &Room,
-    _choice: Option<OpenDrawAtEnd>,
-    _now: Timestamp,
-    _luck: &mut Luck,
-) -> Vec<Event> {
-    Vec::new()
-}
-
-impl Draws {
-    /// Whether a draw takes entries.
-    pub(super) fn is_open(&self) -> bool {
-        false
+impl EntryReceipt {
+    fn new(draw: &Key, number: u32, salt: &[u8; 16], hash: Hash) -> Self {
+        Self {
+            draw: draw.clone(),
+            number,
+            salt: format!("{:032x}", u128::from_be_bytes(*salt)),
+            hash,
+        }
     }
-
-    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        None
-    }
-
-    pub(super) fn apply(&mut self, _event: &DrawEvent, _offset: Offset, _at: Timestamp) {}
 }
 
 impl DrawEvent {
@@ -465,44 +410,92 @@ impl DrawEvent {
     }
 }
 
-impl Draws {
-    /// Draws that were opened, newest last, at most 10.
-    pub(super) fn cards(&self) -> Vec<Card> {
-        Vec::new()
-    }
-
-    /// Draws that wait.
-    pub(super) fn prepared(&self) -> Vec<PreparedDraw> {
-        Vec::new()
-    }
-
-    /// Numbers of every draw that was opened.
-    pub(super) fn summaries(&self) -> Vec<DrawSummary> {
-        Vec::new()
-    }
-
-    /// A viewer's entries, newest last, at most 20.
-    pub(super) fn my_entries(&self, _viewer: ViewerNo) -> Vec<EntryReceipt> {
-        Vec::new()
-    }
-
-    /// A viewer's wins.
-    pub(super) fn my_wins(&self, _viewer: ViewerNo) -> Vec<MyWin> {
-        Vec::new()
-    }
-
-    /// Anonymous entries by address.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = (&Address, u32)> {
-        std::iter::empty()
-    }
-}
-
 impl DrawEvent {
     pub(super) fn stage(&self) -> Option<StageEvent> {
-        None
+        match self.clone() {
+            Self::Opened { card, .. } => Some(StageEvent::DrawOpened(card)),
+            Self::Struck { id, entry, reason, .. } => Some(StageEvent::EntryStruck { id, entry, reason }),
+            Self::Locked {
+                id,
+                count,
+                root,
+                reveal_at,
+                ..
+            } => Some(StageEvent::DrawLocked {
+                id,
+                count,
+                root,
+                reveal_at,
+            }),
+            Self::Revealed {
+                id,
+                seed,
+                winners,
+                claim_until,
+            } => Some(StageEvent::DrawRevealed {
+                id,
+                seed,
+                winners,
+                claim_until,
+            }),
+            Self::Redrawn {
+                id,
+                instead_of,
+                winners,
+                claim_until,
+            } => Some(StageEvent::DrawRedrawn {
+                id,
+                instead_of,
+                winners,
+                claim_until,
+            }),
+            Self::Cancelled { id, reason } => Some(StageEvent::DrawCancelled { id, reason }),
+            Self::Prepared { .. }
+            | Self::Removed { .. }
+            | Self::Entered { .. }
+            | Self::PrizeClaimed { .. }
+            | Self::SentMarked { .. } => None,
+        }
     }
 
-    pub(super) fn staff_only(&self, _offset: Offset, _at: Timestamp) -> Vec<StaffOnly> {
-        Vec::new()
+    pub(super) fn staff_only(&self, offset: Offset, at: Timestamp) -> Vec<StaffOnly> {
+        let prize = |id: &Key, entry, sent| StaffOnly::Prize {
+            id: id.clone(),
+            entry,
+            sent,
+        };
+        match self {
+            Self::Prepared { id, rules } => vec![StaffOnly::DrawPrepared(PreparedDraw {
+                id: id.clone(),
+                rules: rules.clone(),
+            })],
+            Self::Removed { id } => vec![StaffOnly::Removed { id: id.clone() }],
+            Self::PrizeClaimed { id, entry, .. } => vec![prize(id, *entry, None)],
+            Self::SentMarked { id, entry, sent } => vec![prize(id, *entry, Some(*sent))],
+            Self::Struck { .. } => self.act(offset, at).map(StaffOnly::Act).into_iter().collect(),
+            Self::Opened { .. }
+            | Self::Entered { .. }
+            | Self::Locked { .. }
+            | Self::Revealed { .. }
+            | Self::Redrawn { .. }
+            | Self::Cancelled { .. } => Vec::new(),
+        }
+    }
+
+    /// The act for the audit, where it is one.
+    pub(super) fn act(&self, offset: Offset, at: Timestamp) -> Option<Act> {
+        let Self::Struck { id, entry, reason, by } = self else {
+            return None;
+        };
+        Some(Act {
+            id: offset,
+            at,
+            by: *by,
+            what: ActKind::Struck {
+                draw: id.clone(),
+                entry: *entry,
+                reason: reason.clone(),
+            },
+        })
     }
 }
