@@ -308,7 +308,7 @@ mod tests {
         let sqlite = Sqlite::open(folder.path(), Options::default()).unwrap();
         let journal = Arc::new(Shaky(sqlite, AtomicU8::new(0)));
         let keeper = Keeper::open(journal.clone(), auth(), Clock::start()).await.unwrap();
-        let mut command = async |accident: u8, command: Command| {
+        let command = async |accident: u8, command: Command| {
             journal.1.store(accident, Ordering::Relaxed);
             keeper.command(command).await
         };
