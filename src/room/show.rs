@@ -129,6 +129,7 @@ pub struct Cover {
 
 /// All that is shown about a show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Details {
     /// 1-80 characters.
     pub title: String,
@@ -138,8 +139,10 @@ pub struct Details {
     /// The name under which the host speaks, 1-20 characters.
     pub host: String,
     /// Picture or sound only.
+    #[serde(default)]
     pub kind: Kind,
     /// Who may come in.
+    #[serde(default)]
     pub access: Access,
     /// At most 5, without `#`, 1-30 characters each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

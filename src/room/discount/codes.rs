@@ -98,6 +98,15 @@ impl Codes {
         }
     }
 
+    /// Where they come from, as it was prepared.
+    pub(super) fn source(&self) -> CodeSource {
+        match &self.source.0 {
+            Source::Shared(code) => CodeSource::Shared { code: code.clone() },
+            Source::Pasted(_) => CodeSource::Pasted {},
+            Source::Generated => CodeSource::Generated {},
+        }
+    }
+
     pub(super) fn kind(&self) -> SourceKind {
         match &self.source.0 {
             Source::Shared(_) => SourceKind::Shared,

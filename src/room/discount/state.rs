@@ -9,7 +9,7 @@ use super::super::staff::By;
 use super::super::stage::{DiscountSummary, MyClaim, PreparedDiscount, SourceKind};
 use super::super::{Key, Offset, Personal, Refusal, Room, Secret, Timestamp, ViewerNo};
 use super::codes::Codes;
-use super::{CARDS_MAX, Card, Closed, CodeSource, DiscountEvent, MINE_MAX, Terms};
+use super::{CARDS_MAX, Card, Closed, CodeSource, DiscountEvent, MINE_MAX, Prepare, Terms};
 
 /// The discounts' part of the room's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -372,5 +372,18 @@ impl Discounts {
     pub fn codes(&self, id: &Key) -> Option<Vec<String>> {
         let discount = self.by_id.get(id)?;
         Some(discount.codes.all(discount.terms.quota))
+    }
+
+    /// All discounts as they were prepared, opened or not, in that order: what running the show again starts
+    /// with. Pasted codes are not part of it.
+    pub fn prepares(&self) -> Vec<Prepare> {
+        let mut all: Vec<_> = self.by_id.iter().collect();
+        all.sort_by_key(|(_, discount)| discount.prepared);
+        let again = |(id, discount): (&Key, &Discount)| Prepare {
+            id: id.clone(),
+            terms: discount.terms.clone(),
+            codes: discount.codes.source(),
+        };
+        all.into_iter().map(again).collect()
     }
 }
