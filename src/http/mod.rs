@@ -2,6 +2,7 @@
 //! knows axum.
 
 pub mod accept;
+mod api;
 mod assets;
 pub mod client;
 pub mod error;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accept::Places;
+use api::Guesses;
+use tokio::sync::Mutex;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
@@ -43,6 +46,10 @@ pub struct App {
     pub clock: Clock,
     /// Places for sockets.
     pub places: Arc<Places>,
+    /// Wrong codes by address.
+    guesses: Arc<Guesses>,
+    /// Held by a conditional change from its condition to its command.
+    changing: Arc<Mutex<()>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -64,6 +71,8 @@ impl App {
             config,
             metrics,
             clock,
+            guesses: Arc::default(),
+            changing: Arc::default(),
             draining: Arc::default(),
         }
     }

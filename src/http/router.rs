@@ -14,7 +14,7 @@ use axum::routing::{any, get};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::Error;
-use super::{App, BODY_BYTES_MAX, assets, health, pages, ws};
+use super::{App, BODY_BYTES_MAX, api, assets, health, pages, ws};
 
 /// How long a request may take, with its body.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
@@ -25,6 +25,9 @@ pub fn router(app: App) -> Router {
         .route("/", get(pages::landing))
         .route("/r/{room}", get(pages::viewer))
         .route("/c/{room}", get(pages::control))
+        .route("/r/{room}/event.ics", get(api::calendar::event))
+        .route("/covers/{file}", get(api::cover::serve))
+        .merge(api::routes())
         .route("/static/{*path}", get(assets::file))
         .route("/favicon.ico", get(assets::favicon))
         .route("/ws/{room}", any(ws::open))
