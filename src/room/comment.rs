@@ -1705,6 +1705,53 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_counts_whatever_keeps_its_comment_from_the_stage() {
+        let mut room = show();
+        for command in [
+            r#"{"cmd":"prepare_draw","args":{"id":"d","rules":{"prize":"Lipstick","winners":1,"open_ms":60000,
+                "eligibility":{"phrase":{"phrase":"Red 5"}}}}}"#,
+            r#"{"cmd":"open_draw","args":{"draw":"d"}}"#,
+            r#"{"cmd":"set_modes","args":{"comments_off":true}}"#,
+            r#"{"cmd":"mute","args":{"viewer":2,"for_ms":60000}}"#,
+        ] {
+            let command = serde_json::from_str(command).expect("a command");
+            run(&mut room, &actor("lina"), &command, 0).expect("done");
+        }
+        let said = |room: &mut Room, name: &str, nonce: &str, text: &str| {
+            let decision = run(room, &actor(name), &post(nonce, text), 1_000)?;
+            match decision.answer {
+                Answer::Comment { entry, .. } => Ok((decision.events.len(), entry.map(|entry| entry.number))),
+                other => panic!("no answer to a comment: {other:?}"),
+            }
+        };
+        assert_eq!(said(&mut room, "ann", "a", "red"), Err(Refusal::CommentsOff));
+        assert_eq!(said(&mut room, "ann", "b", " ＲＥＤ　5"), Ok((2, Some(1))));
+        assert_eq!(said(&mut room, "ann", "b", " ＲＥＤ　5"), Ok((0, Some(1))), "a retry");
+        assert_eq!(
+            said(&mut room, "ann", "c", "red 5"),
+            Err(Refusal::CommentsOff),
+            "already in"
+        );
+        assert_eq!(
+            said(&mut room, "v4", "a", "red 5"),
+            Ok((3, Some(2))),
+            "met, entered, posted"
+        );
+        let muted = said(&mut room, "bob", "a", "red 5").map_err(|refusal| refusal.code());
+        assert_eq!(muted, Err("muted"));
+        assert_eq!(
+            said(&mut room, "lina", "a", "red 5"),
+            Ok((1, None)),
+            "staff do not enter"
+        );
+        assert_eq!(texts(&room.stage().comments), "red 5", "the host's");
+        assert_eq!(
+            texts(&room.mine(ViewerId(ANN.into()), Timestamp(1_000)).offstage),
+            "ＲＥＤ　5"
+        );
+    }
+
+    #[test]
     fn badges_and_names_say_who_speaks() {
         let mut room = show();
         for (n, name) in ["ann", "mem", "lina", "mia", "op"].iter().enumerate() {
