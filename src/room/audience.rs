@@ -600,6 +600,11 @@ impl Changes {
     }
 }
 
+/// Where a viewer stands in [`Audience::viewers`]; numbers begin with 1.
+fn index(number: ViewerNo) -> usize {
+    (number.0 as usize).wrapping_sub(1)
+}
+
 impl Audience {
     fn next_number(&self) -> ViewerNo {
         ViewerNo(self.viewers.len() as u32 + 1)
@@ -622,7 +627,7 @@ impl Audience {
     }
 
     fn viewer_mut(&mut self, number: ViewerNo) -> Option<&mut Viewer> {
-        self.viewers.get_mut((number.0 as usize).checked_sub(1)?)
+        self.viewers.get_mut(index(number))
     }
 
     /// Whether some node has reported the viewer and not lost them since.
@@ -686,9 +691,7 @@ impl Audience {
         node.run_before = Some(node.run);
         node.run = run;
         for number in lost {
-            if !self.is_here(number) {
-                self.stop_counting(number, until);
-            }
+            self.break_off(number, until);
         }
     }
 
@@ -715,16 +718,7 @@ impl Audience {
             node.awaited.remove(&number);
             node.here.remove(&number);
         }
-        let clock = self.live.at(departure.at);
-        let elsewhere = self.is_here(number);
-        if let Some(viewer) = self.viewer_mut(number)
-            && viewer.counting_from.is_some()
-        {
-            viewer.counted_to = viewer.counted_to.max(clock);
-        }
-        if !elsewhere {
-            self.stop_counting(number, departure.at);
-        }
+        self.break_off(number, departure.at);
         self.note_absence(number);
     }
 
@@ -746,7 +740,7 @@ impl Audience {
     /// Counts watch time from `at`, also if a node reports it after a later arrival at another.
     fn start_counting(&mut self, number: ViewerNo, at: Timestamp) {
         let clock = self.live.at(at);
-        let Some(viewer) = self.viewers.get_mut(number.0 as usize - 1) else {
+        let Some(viewer) = self.viewers.get_mut(index(number)) else {
             return;
         };
         let from = clock.max(viewer.counted_to);
@@ -764,15 +758,22 @@ impl Audience {
         }
     }
 
-    fn stop_counting(&mut self, number: ViewerNo, at: Timestamp) {
+    /// One node lost a viewer at `at`: if no other has them, what was counted until the latest loss is over.
+    fn break_off(&mut self, number: ViewerNo, at: Timestamp) {
         let clock = self.live.at(at);
-        let Some(viewer) = self.viewers.get_mut(number.0 as usize - 1) else {
+        let elsewhere = self.is_here(number);
+        let Some(viewer) = self.viewers.get_mut(index(number)) else {
             return;
         };
-        let Some(from) = viewer.counting_from.take() else {
+        let Some(from) = viewer.counting_from else {
             return;
         };
-        viewer.counted_to = viewer.counted_to.max(clock).max(from);
+        viewer.counted_to = viewer.counted_to.max(clock);
+        if elsewhere {
+            return;
+        }
+        viewer.counted_to = viewer.counted_to.max(from);
+        viewer.counting_from = None;
         let ms = viewer.counted_to - from;
         viewer.watched_ms += ms;
         self.watch.over_ms += ms;
@@ -780,16 +781,27 @@ impl Audience {
         self.watch.from_ms -= from;
     }
 
+    /// The show ended at `until`, perhaps in an outage: who came since then has watched nothing.
+    fn end(&mut self, until: Timestamp) {
+        self.live.stop(until);
+        let clock = self.live.at(until);
+        for viewer in &mut self.viewers {
+            viewer.counted_to = viewer.counted_to.min(clock);
+            if let Some(from) = viewer.counting_from.filter(|from| *from > clock) {
+                viewer.counting_from = Some(clock);
+                self.watch.from_ms -= from - clock;
+            }
+        }
+        // Also who asked for something since the last pulse.
+        self.totals.viewers = self.totals.viewers.max(self.next_number().0 - 1);
+    }
+
     /// Watch time counts only while the show is live.
     pub(super) fn show_changed(&mut self, event: &ShowEvent, at: Timestamp) {
         match event {
             ShowEvent::Started {} | ShowEvent::Resumed {} => self.live.go(at),
             ShowEvent::Paused {} => self.live.stop(at),
-            ShowEvent::Ended { due, .. } => {
-                self.live.stop(at.min(*due));
-                // Also who asked for something since the last pulse.
-                self.totals.viewers = self.totals.viewers.max(self.next_number().0 - 1);
-            }
+            ShowEvent::Ended { due, .. } => self.end(at.min(*due)),
             ShowEvent::Created { .. } | ShowEvent::Changed(_) | ShowEvent::Ending { .. } | ShowEvent::EndUndone {} => {}
         }
     }
@@ -813,7 +825,7 @@ impl Audience {
 
     /// A viewer by number.
     pub fn viewer(&self, number: ViewerNo) -> Option<&Viewer> {
-        self.viewers.get((number.0 as usize).checked_sub(1)?)
+        self.viewers.get(index(number))
     }
 
     /// Whether a viewer is present, or in grace.

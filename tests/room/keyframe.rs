@@ -1,0 +1,1 @@
+//! A keyframe stays within 64 KiB.

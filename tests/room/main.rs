@@ -1,0 +1,8 @@
+//! The room's core as a whole: random shows with random accidents against a plain model, secrets, and the bound
+//! of a keyframe.
+
+mod canary;
+mod draws;
+mod keyframe;
+mod model;
+mod simulation;
