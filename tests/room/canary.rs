@@ -9,13 +9,13 @@ use serde::Serialize;
 
 /// Everything secret that the log has brought so far.
 #[derive(Default)]
-pub struct Secrets {
+pub(crate) struct Secrets {
     /// Codes and seeds, in every form in which they could be written. The seed of a draw until its reveal.
     texts: BTreeSet<String>,
 }
 
 impl Secrets {
-    pub fn happened(&mut self, event: &Event, room: &Room) {
+    pub(crate) fn happened(&mut self, event: &Event, room: &Room) {
         match event {
             Event::Discount(DiscountEvent::Prepared { id, codes, seed, .. }) => {
                 self.texts.extend(forms(&seed.0));
@@ -39,13 +39,13 @@ impl Secrets {
     }
 
     /// An event as both feeds show it.
-    pub fn check_event(&self, event: &Event, offset: Offset, at: Timestamp) {
+    pub(crate) fn check_event(&self, event: &Event, offset: Offset, at: Timestamp) {
         self.check("the stage", &event.stage(offset), &[]);
         self.check("the backstage", &event.backstage(offset, at), &[]);
     }
 
     /// The keyframes, and each viewer's own things, in which only theirs may stand.
-    pub fn check_room(&self, room: &Room, now: Timestamp, viewers: &[ViewerId]) {
+    pub(crate) fn check_room(&self, room: &Room, now: Timestamp, viewers: &[ViewerId]) {
         self.check("the stage", &room.stage(), &[]);
         self.check("the backstage", &room.backstage(now), &[]);
         for viewer in viewers {

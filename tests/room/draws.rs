@@ -6,7 +6,7 @@ use hubbub::room::draw::{DrawEvent, Rules, Winner};
 use hubbub::room::{Key, ViewerNo};
 
 #[derive(Default)]
-pub struct Draws {
+pub(crate) struct Draws {
     draws: BTreeMap<Key, Draw>,
 }
 
@@ -19,7 +19,7 @@ struct Draw {
 }
 
 impl Draws {
-    pub fn happened(&mut self, event: &DrawEvent) {
+    pub(crate) fn happened(&mut self, event: &DrawEvent) {
         match event {
             DrawEvent::Opened { card, .. } => {
                 let others = self.draws.values().filter(|draw| draw.excluded.is_none()).count();

@@ -9,28 +9,28 @@ use hubbub::room::show::ShowEvent;
 use hubbub::room::{Event, Key, Timestamp, ViewerId};
 
 /// A discount as the model knows it.
-pub struct Offer {
-    pub terms: Terms,
-    pub source: CodeSource,
+pub(crate) struct Offer {
+    pub(crate) terms: Terms,
+    pub(crate) source: CodeSource,
     /// All codes in order, as the host would download them.
-    pub codes: Vec<String>,
-    pub opened: Option<Opened>,
-    pub grants: Vec<Grant>,
+    pub(crate) codes: Vec<String>,
+    pub(crate) opened: Option<Opened>,
+    pub(crate) grants: Vec<Grant>,
     /// (place of the code, order); the place of a shared code is 0.
-    pub uses: Vec<(usize, String)>,
+    pub(crate) uses: Vec<(usize, String)>,
 }
 
-pub struct Opened {
-    pub closes_at: Option<u64>,
+pub(crate) struct Opened {
+    pub(crate) closes_at: Option<u64>,
     /// By the host or with the show.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
-pub struct Grant {
-    pub viewer: ViewerId,
-    pub unit: u32,
-    pub code: String,
-    pub address: Option<u64>,
+pub(crate) struct Grant {
+    pub(crate) viewer: ViewerId,
+    pub(crate) unit: u32,
+    pub(crate) code: String,
+    pub(crate) address: Option<u64>,
 }
 
 impl Offer {
@@ -38,13 +38,13 @@ impl Offer {
         matches!(self.source, CodeSource::Shared { .. })
     }
 
-    pub fn is_over(&self, now: u64) -> bool {
+    pub(crate) fn is_over(&self, now: u64) -> bool {
         self.opened.as_ref().is_some_and(|opened| {
             opened.closed || opened.closes_at.is_some_and(|closes| closes <= now) || self.is_sold_out()
         })
     }
 
-    pub fn is_open(&self, now: u64) -> bool {
+    pub(crate) fn is_open(&self, now: u64) -> bool {
         self.opened.is_some() && !self.is_over(now)
     }
 
@@ -71,17 +71,17 @@ struct Presence {
 }
 
 #[derive(Default)]
-pub struct Model {
-    pub offers: BTreeMap<Key, Offer>,
-    pub known: BTreeSet<ViewerId>,
-    pub likes: u64,
+pub(crate) struct Model {
+    pub(crate) offers: BTreeMap<Key, Offer>,
+    pub(crate) known: BTreeSet<ViewerId>,
+    pub(crate) likes: u64,
     /// What totals and peak should be.
-    pub watching: usize,
-    pub viewers: usize,
-    pub peak: usize,
-    pub ended: bool,
+    pub(crate) watching: usize,
+    pub(crate) viewers: usize,
+    pub(crate) peak: usize,
+    pub(crate) ended: bool,
     /// How long after it was due the end came.
-    pub ended_late_ms: u64,
+    pub(crate) ended_late_ms: u64,
     redeem_until: Option<u64>,
     on_air: bool,
     /// When the show was live without a pause.
@@ -92,7 +92,7 @@ pub struct Model {
 
 /// What a claim should come to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Granted {
+pub(crate) enum Granted {
     /// The code of an earlier claim, again.
     Again(String),
     /// A new one.
@@ -101,7 +101,7 @@ pub enum Granted {
 
 impl Model {
     /// Facts about the show, whoever caused them.
-    pub fn happened(&mut self, event: &Event, at: u64) {
+    pub(crate) fn happened(&mut self, event: &Event, at: u64) {
         match event {
             Event::Show(ShowEvent::Started {} | ShowEvent::Resumed {}) => {
                 self.on_air = true;
@@ -131,11 +131,7 @@ impl Model {
         }
     }
 
-    pub fn is_live(&self) -> bool {
-        self.live.last().is_some_and(|(_, until)| until.is_none())
-    }
-
-    pub fn claim(&self, visitor: &Visitor, id: &Key, unit: u32, now: u64) -> Result<Granted, &'static str> {
+    pub(crate) fn claim(&self, visitor: &Visitor, id: &Key, unit: u32, now: u64) -> Result<Granted, &'static str> {
         let offer = self.offers.get(id).ok_or("unknown_discount")?;
         let mine: Vec<_> = offer.grants.iter().filter(|grant| grant.viewer == visitor.id).collect();
         if let Some(grant) = mine.iter().find(|grant| grant.unit == unit) {
@@ -179,7 +175,7 @@ impl Model {
         Ok(Granted::New(offer.codes[place].clone()))
     }
 
-    pub fn granted(&mut self, visitor: &Visitor, id: &Key, unit: u32, code: String) {
+    pub(crate) fn granted(&mut self, visitor: &Visitor, id: &Key, unit: u32, code: String) {
         let offer = self.offers.get_mut(id).expect("it was claimed");
         offer.grants.push(Grant {
             viewer: visitor.id,
@@ -190,7 +186,7 @@ impl Model {
     }
 
     /// The outcome of a redemption, and the use that it is, if it is a new one.
-    pub fn redeem(&self, code: &str, order: Option<&str>, now: u64) -> (&'static str, Option<(Key, usize)>) {
+    pub(crate) fn redeem(&self, code: &str, order: Option<&str>, now: u64) -> (&'static str, Option<(Key, usize)>) {
         let plain = |code: &str| code.replace(['-', ' '], "").to_uppercase();
         let mut best = ("unknown", None);
         for (id, offer) in &self.offers {
@@ -225,7 +221,7 @@ impl Model {
         best
     }
 
-    pub fn watched_ms(&self, viewer: ViewerId, now: u64) -> u64 {
+    pub(crate) fn watched_ms(&self, viewer: ViewerId, now: u64) -> u64 {
         let overlap = |(from, until): (u64, Option<u64>), (start, stop): (u64, Option<u64>)| {
             let end = until.unwrap_or(now).min(stop.unwrap_or(now));
             end.saturating_sub(from.max(start))
@@ -237,7 +233,7 @@ impl Model {
             .sum()
     }
 
-    pub fn is_duplicate(&self, pulse: &Pulse) -> bool {
+    pub(crate) fn is_duplicate(&self, pulse: &Pulse) -> bool {
         let node = self.nodes.get(&pulse.node);
         node.is_some_and(|node| node.run == pulse.run && pulse.number <= node.last_number)
     }
@@ -252,7 +248,7 @@ impl Model {
     }
 
     /// A pulse that brought something.
-    pub fn pulsed(&mut self, pulse: &Pulse, now: u64) {
+    pub(crate) fn pulsed(&mut self, pulse: &Pulse, now: u64) {
         let node = self.nodes.entry(pulse.node).or_default();
         if node.run != pulse.run {
             let until = node.last_pulse;

@@ -632,7 +632,7 @@ impl Simulation {
 
     fn add_codes(&mut self, discount: Key) {
         let codes: Vec<_> = (0..self.roll(8))
-            .map(|_| format!("PASTED-{discount}-{}", self.dice.below(30)))
+            .map(|_| format!("PASTED-{discount}-{:02}", self.dice.below(30)))
             .collect();
         let add = AddCodes {
             discount: discount.clone(),
