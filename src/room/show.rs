@@ -894,6 +894,31 @@ mod tests {
     }
 
     #[test]
+    fn an_end_with_a_draw_open_asks_what_becomes_of_it() {
+        for (choice, outcome) in [("draw", "locked"), ("cancel", "cancelled")] {
+            let mut room = made(details("Lipsticks"));
+            for (command, expected) in [
+                (r#"{"cmd":"start","args":{}}"#, Ok(())),
+                (
+                    r#"{"cmd":"prepare_draw","args":{"id":"d","rules":{"prize":"p","winners":1,"open_ms":60000,
+                        "eligibility":{"phrase":{"phrase":"red"}}}}}"#,
+                    Ok(()),
+                ),
+                (r#"{"cmd":"open_draw","args":{"draw":"d"}}"#, Ok(())),
+                (r#"{"cmd":"end","args":{}}"#, Err("wrong_state")),
+                (&format!(r#"{{"cmd":"end","args":{{"open_draw":"{choice}"}}}}"#), Ok(())),
+            ] {
+                let command = serde_json::from_str(command).expect("a command");
+                assert_eq!(run(&mut room, command, 0).map_err(|refusal| refusal.code()), expected);
+            }
+            pass(&mut room, END_UNDO_MS);
+            assert_eq!(room.show.state(), State::Ended);
+            let phase = serde_json::to_string(&room.stage().draws[0].phase).expect("serialisable");
+            assert!(phase.contains(outcome), "{choice}: {phase}");
+        }
+    }
+
+    #[test]
     fn a_room_is_made_once_and_only_by_an_operator() {
         let mut room = made(details(" Lipsticks "));
         assert_eq!(room.show.details.title, "Lipsticks");
