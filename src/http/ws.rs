@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::App;
-use super::accept::{Place, Visit};
+use super::accept::Visit;
 use super::client::Client;
 use super::error::{Error, Handshake};
 use crate::hub::{CommandError, Opened};
@@ -65,14 +65,16 @@ pub(super) async fn open(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or(Handshake::NoUpgrade)?;
+    let place = app.places.join(&visit, client.address);
+    let full = place.is_none();
     let opened = Opened {
         room,
         encoding: greeting.encoding,
         address: client.address,
         early: Bytes::new(),
+        held: Arc::new(place),
     };
-    let place = app.places.join(&visit, client.address);
-    tokio::spawn(take_over(app, upgrade, opened, place));
+    tokio::spawn(take_over(app, upgrade, opened, full));
     switching(&greeting)
 }
 
@@ -135,7 +137,7 @@ fn switching(greeting: &Greeting) -> Result<Response, Error> {
 }
 
 /// Takes the socket from hyper, of which nothing stays, and gives it to the hub in a task of its own.
-async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, place: Option<Place>) {
+async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool) {
     // A client that is gone before the answer reached it is no event.
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -150,16 +152,12 @@ async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, place: Opti
         tracing::debug!(%error, "a socket is gone before it was used");
         return;
     }
-    let Some(place) = place else {
+    if full {
         // The page can only be told after the upgrade; whether it hears is its own affair.
         let _ = turn_away(&mut socket, Close::Full).await;
-        return;
-    };
-    let serve = app.hub.serve(socket, opened);
-    tokio::spawn(async move {
-        serve.await;
-        drop(place);
-    });
+    } else {
+        tokio::spawn(app.hub.serve(socket, opened));
+    }
 }
 
 /// A close frame, and the end of what we send.

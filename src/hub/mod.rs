@@ -13,6 +13,7 @@ mod room_handle;
 mod socket;
 mod task;
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -124,6 +125,8 @@ pub struct Opened {
     pub address: IpAddr,
     /// Bytes that came glued to the handshake.
     pub early: Bytes,
+    /// Dropped when the connection ends: the place that it takes among the process's sockets.
+    pub held: Arc<dyn Any + Send + Sync>,
 }
 
 /// The place of this node among several; there is one.

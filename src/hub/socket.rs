@@ -1,5 +1,6 @@
 //! A connection's own task: the greeting, then reading requests and writing what the pass could not.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -223,6 +224,7 @@ struct Admitted {
     expires_at: Option<Timestamp>,
     joined: Box<Joined>,
     hello: Hello,
+    held: Arc<dyn Any + Send + Sync>,
 }
 
 async fn admit(hub: &Arc<Hub>, opened: &Opened, re: u64, hello: Hello) -> Result<Admitted, Close> {
@@ -265,6 +267,7 @@ async fn admit(hub: &Arc<Hub>, opened: &Opened, re: u64, hello: Hello) -> Result
         expires_at,
         joined: Box::new(joined),
         hello,
+        held: Arc::clone(&opened.held),
     })
 }
 
@@ -325,6 +328,7 @@ async fn join(hub: Arc<Hub>, socket: TcpStream, reader: Reader, admitted: Admitt
         expires_at,
         joined,
         hello,
+        held,
     } = admitted;
     let feed = Arc::clone(handle.feed(hello.feed));
     let now = hub.clock.now();
@@ -341,7 +345,10 @@ async fn join(hub: Arc<Hub>, socket: TcpStream, reader: Reader, admitted: Admitt
         // The room has just left memory: coming back loads it.
         Err(Refused::Closed(_)) => connection.close(Close::Unavailable),
     }
-    drop(tokio::spawn(run(handle, connection, reader)));
+    drop(tokio::spawn(async move {
+        run(handle, connection, reader).await;
+        drop(held);
+    }));
 }
 
 /// What this task alone keeps of a connection.

@@ -1,0 +1,82 @@
+//! What a server takes from strangers, and no more.
+
+use hubbub::config::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::{PATIENCE, Server, ask, close_code, get, websocket};
+
+async fn is_cut(mut socket: TcpStream) {
+    let mut rest = Vec::new();
+    // However it ends: with an answer, an end or a reset.
+    let _ = timeout(PATIENCE, socket.read_to_end(&mut rest)).await.expect("is cut");
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_half_a_head_is_cut() {
+    let server = Server::with(Options {
+        header_timeout_ms: Some(100),
+        ..Options::default()
+    })
+    .await;
+    is_cut(TcpStream::connect(server.address()).await.expect("connects")).await;
+    let mut half = TcpStream::connect(server.address()).await.expect("connects");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: ")
+        .await
+        .expect("writes");
+    is_cut(half).await;
+    assert_eq!(server.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_gets_431() {
+    let server = Server::start().await;
+    let long = format!("X-Long: {}\r\n", "x".repeat(70_000));
+    assert_eq!(get(server.address(), "/healthz", &long).await.status, 431);
+    let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    assert_eq!(get(server.address(), "/healthz", &many).await.status, 431);
+}
+
+#[tokio::test]
+async fn a_body_whose_end_can_be_read_in_two_ways_is_refused() {
+    let server = Server::start().await;
+    let request = "POST /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(ask(server.address(), request).await.status, 400);
+}
+
+#[tokio::test]
+async fn an_address_that_has_its_share_of_sockets_is_told_that_it_is_full() {
+    let server = Server::with(Options {
+        connections_per_address: Some(2),
+        exempt: Some(Vec::new()),
+        ..Options::default()
+    })
+    .await;
+    let first = websocket(server.address(), "lipsticks").await;
+    let _second = websocket(server.address(), "lipsticks").await;
+    assert_eq!(
+        close_code(&mut websocket(server.address(), "lipsticks").await).await,
+        Some(4501)
+    );
+    let counted = server.serving.app.metrics.text().expect("metrics");
+    assert!(
+        counted.contains("hubbub_sockets_refused_total{reason=\"address\"} 1"),
+        "{counted}"
+    );
+
+    drop(first);
+    // The place is free again when the server has seen the end.
+    let again = async { while close_code(&mut websocket(server.address(), "lipsticks").await).await == Some(4501) {} };
+    timeout(PATIENCE, again).await.expect("is let in again");
+}
+
+#[tokio::test]
+async fn a_method_that_an_address_does_not_take_gets_405_with_those_it_takes() {
+    let server = Server::start().await;
+    let request = "DELETE /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = ask(server.address(), request).await;
+    assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(answer.header("Allow"), Some("GET,HEAD"));
+}

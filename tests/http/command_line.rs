@@ -1,0 +1,278 @@
+//! The program itself: its exit status, its one sentence, its end.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::{PATIENCE, close_code, get, text_frame, websocket};
+
+fn hubbub(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HUBBUB_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+fn ended(mut command: Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_wrong_configuration_is_one_sentence_and_status_64() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hubbub.toml");
+    std::fs::write(&file, "drain_seconds = 5\nlissten = '127.0.0.1:1'\n").expect("writes");
+    let file = file.to_str().expect("text");
+    for (arguments, says) in [
+        (vec!["--listen", "here"], "invalid value 'here' for '--listen <ADDR>'"),
+        (vec!["--no-such-option"], "unexpected argument '--no-such-option'"),
+        (vec!["no-such-command"], "unrecognized subcommand 'no-such-command'"),
+        (
+            vec!["serve", "--drain-seconds", "0"],
+            "--drain-seconds: `0` is not from 1 to 300",
+        ),
+        (
+            vec!["--public-url", "live.example"],
+            "--public-url: `live.example` is not http",
+        ),
+        (
+            vec!["--trusted-proxy", "10.0.0.0/8,x"],
+            "--trusted-proxy: `x` is not an address",
+        ),
+        (vec!["--config", file], "line 2: unknown field `lissten`"),
+        (vec!["--config", "/no/such/file"], "/no/such/file cannot be read"),
+        (vec!["--secret-file", "/no/such/file"], "/no/such/file cannot be read"),
+        (
+            vec!["--store-key-file", file, "--store-key-algorithm", "none"],
+            "the algorithm of the store's key is",
+        ),
+        (vec!["health", "--listen", "x"], "invalid value 'x'"),
+    ] {
+        let (status, stdout, stderr) = ended(hubbub(&arguments));
+        assert_eq!(status, Some(64), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.starts_with("hubbub: ") && stderr.contains(says),
+            "{arguments:?}: {stderr}"
+        );
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{arguments:?}: {stderr}");
+        assert!(stdout.is_empty(), "{arguments:?}: {stdout}");
+    }
+}
+
+#[test]
+fn flags_go_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hubbub.toml");
+    std::fs::write(&file, "drain_seconds = 5\nrooms_max = 50\nconnections_max = 500\n").expect("writes");
+    let mut command = hubbub(&["--print-config", "--drain-seconds", "3"]);
+    command
+        .env("HUBBUB_CONFIG", &file)
+        .env("HUBBUB_DRAIN_SECONDS", "4")
+        .env("HUBBUB_ROOMS_MAX", "40");
+    let (status, stdout, stderr) = ended(command);
+    assert_eq!(status, Some(0), "{stderr}");
+    for line in [
+        "drain_seconds = 3",
+        "rooms_max = 40",
+        "connections_max = 500",
+        "# public_url =",
+    ] {
+        assert!(
+            stdout.lines().any(|printed| printed == line),
+            "{line} is not in\n{stdout}"
+        );
+    }
+    let mut command = hubbub(&["--check-config"]);
+    command.env("HUBBUB_DRAIN_SECONDS", "soon");
+    assert_eq!(ended(command).0, Some(64));
+    assert_eq!(ended(hubbub(&["--check-config"])).0, Some(0));
+}
+
+#[test]
+fn a_token_is_made_with_the_secret_of_the_data_folder_and_a_link_keeps_its_code_in_the_fragment() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("text");
+    let (status, token, _) = ended(hubbub(&["token", "operator", "--data", data]));
+    assert_eq!((status, token.trim().split('.').count()), (Some(0), 3));
+    let url = ["--public-url", "https://live.example"];
+    let (status, link, _) = ended(hubbub(
+        &[&["token", "operator", "--link", "--data", data], &url[..]].concat(),
+    ));
+    assert_eq!(status, Some(0));
+    assert!(link.starts_with("https://live.example/#sign-in=ey"), "{link}");
+    let (status, _, _) = ended(hubbub(&["token", "viewer", "--data", data]));
+    assert_eq!(status, Some(0));
+}
+
+/// The program, serving.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    log: BufReader<std::process::ChildStderr>,
+    _data: TempDir,
+}
+
+impl Process {
+    fn start(options: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut command = hubbub(&["--listen", "127.0.0.1:0", "--log", "json"]);
+        command.args(options).arg("--data").arg(data.path());
+        let mut child = command
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let mut log = BufReader::new(child.stderr.take().expect("is piped"));
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).expect("text"), 0, "ended before it served");
+            let line: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+            if line["message"] == "serving" {
+                break line["address"]
+                    .as_str()
+                    .expect("an address")
+                    .parse()
+                    .expect("an address");
+            }
+        };
+        Self {
+            child,
+            address,
+            log,
+            _data: data,
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Its status, and the rest of its log.
+    fn wait(&mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.log, &mut rest).expect("text");
+        (self.child.wait().expect("ends").code(), rest)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already, unless the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn at_sigterm_clients_are_told_and_it_ends_well_within_its_time() {
+    let mut process = Process::start(&["--drain-seconds", "4"]);
+    let mut greeted = websocket(process.address, "nosuchroom").await;
+    let mut half = TcpStream::connect(process.address).await.expect("connects");
+    half.write_all(b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+        .await
+        .expect("writes");
+    let _idle = TcpStream::connect(process.address).await.expect("connects");
+
+    let begun = Instant::now();
+    kill_process(process.pid(), Signal::TERM).expect("is there");
+    let hello = text_frame(r#"{"id":1,"cmd":"hello","args":{}}"#);
+    // Whether it hears the hello before the end, and so which code it gets, is a matter of luck.
+    let _ = greeted.write_all(&hello).await;
+    let code = close_code(&mut greeted).await;
+    assert!(matches!(code, Some(4000 | 4500 | 4505)), "{code:?}");
+    let (status, log) = tokio::task::spawn_blocking(move || process.wait()).await.expect("ends");
+    assert_eq!(status, Some(0), "{log}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}\n{log}", begun.elapsed());
+}
+
+#[test]
+fn health_says_whether_the_server_is_ready() {
+    let mut process = Process::start(&[]);
+    let address = process.address.to_string();
+    assert_eq!(ended(hubbub(&["health", "--listen", &address])).0, Some(0));
+    kill_process(process.pid(), Signal::TERM).expect("is there");
+    let (status, log) = process.wait();
+    assert_eq!(status, Some(0), "{log}");
+    let (status, _, stderr) = ended(hubbub(&["health", "--listen", &address]));
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("does not answer"), "{stderr}");
+}
+
+#[test]
+fn a_data_folder_serves_one_process_and_an_address_one_listener() {
+    let process = Process::start(&[]);
+    let data = process._data.path().to_str().expect("text");
+    let (status, _, stderr) = ended(hubbub(&["--listen", "127.0.0.1:0", "--data", data]));
+    assert_eq!(status, Some(1), "{stderr}");
+    assert!(stderr.contains("in use by another process"), "{stderr}");
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let other = other.path().to_str().expect("text");
+    let (status, _, stderr) = ended(hubbub(&["--listen", &process.address.to_string(), "--data", other]));
+    assert_eq!(status, Some(1), "{stderr}");
+    assert!(stderr.contains("cannot be listened on"), "{stderr}");
+}
+
+#[tokio::test]
+async fn without_file_descriptors_it_waits_and_then_goes_on() {
+    let process = Process::start(&[]);
+    let address = process.address;
+    let mut viewer = TcpStream::connect(address).await.expect("connects");
+    let alive = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    answers(&mut viewer, alive).await;
+
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.child.id()))
+        .expect("is there")
+        .count();
+    let limit = Some(open as u64 + 4);
+    let Rlimit { maximum, .. } = prlimit(
+        Some(process.pid()),
+        Resource::Nofile,
+        Rlimit {
+            current: limit,
+            maximum: limit,
+        },
+    )
+    .expect("is allowed");
+    assert!(maximum.is_none_or(|maximum| maximum > open as u64 + 4));
+    let mut crowd = Vec::new();
+    for _ in 0..32 {
+        crowd.push(TcpStream::connect(address).await.expect("the kernel takes it"));
+    }
+    answers(&mut viewer, alive).await;
+    drop(crowd);
+    let begun = Instant::now();
+    assert_eq!(get(address, "/healthz", "").await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let text = get(address, "/metrics", "").await.text();
+    assert!(
+        !text.contains("hubbub_sockets_refused_total{reason=\"resources\"} 0"),
+        "it never ran out"
+    );
+}
+
+async fn answers(socket: &mut TcpStream, request: &[u8]) {
+    socket.write_all(request).await.expect("writes");
+    let mut answer = [0; 12];
+    timeout(PATIENCE, socket.read_exact(&mut answer))
+        .await
+        .expect("answers")
+        .expect("reads");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut rest = vec![0; 4096];
+    timeout(PATIENCE, socket.read(&mut rest))
+        .await
+        .expect("answers")
+        .expect("reads");
+}

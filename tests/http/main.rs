@@ -1,0 +1,7 @@
+//! The shell over real sockets: handshakes, bounds, headers, health, the command line, the drain.
+
+mod bounds;
+mod command_line;
+mod handshake;
+mod pages;
+mod support;
