@@ -30,13 +30,14 @@ pub fn router(app: App) -> Router {
         .merge(api::routes())
         .route("/static/{*path}", get(assets::file))
         .route("/favicon.ico", get(assets::favicon))
-        .route("/ws/{room}", any(ws::open))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
     if app.config.metrics_listen.is_none() {
         router = router.route("/metrics", get(health::metrics));
     }
-    wrapped(router.fallback(pages::nothing_here), app)
+    // Without the wrapping, which is for answers: every viewer comes through here.
+    let sockets = Router::new().route("/ws/{room}", any(ws::open)).with_state(app.clone());
+    wrapped(router.fallback(pages::nothing_here), app).merge(sockets)
 }
 
 /// What the address of `--metrics-listen` serves.

@@ -1,6 +1,5 @@
 //! `GET /ws/{room}`: the WebSocket handshake (RFC 6455, 4.2), by hand and strict. What follows is the hub's.
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -17,7 +16,6 @@ use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -25,7 +23,7 @@ use super::App;
 use super::accept::Visit;
 use super::client::Client;
 use super::error::{Error, Handshake};
-use crate::hub::{CommandError, Opened};
+use crate::hub::{self, CommandError, Opened};
 use crate::protocol::{Close, Encoding};
 use crate::room::RoomId;
 
@@ -144,7 +142,7 @@ async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool)
         tracing::error!("an upgraded connection is not a TCP socket");
         return;
     };
-    let mut socket = parts.io.into_inner();
+    let socket = parts.io.into_inner();
     // A copy: the slice would pin hyper's whole buffer.
     opened.early = Bytes::copy_from_slice(&parts.read_buf);
     drop(parts.read_buf);
@@ -153,22 +151,11 @@ async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool)
         return;
     }
     if full {
-        // The page can only be told after the upgrade; whether it hears is its own affair.
-        let _ = turn_away(&mut socket, Close::Full).await;
+        // A page can only be told after the upgrade.
+        hub::turn_away(socket, Close::Full).await;
     } else {
         tokio::spawn(app.hub.serve(socket, opened));
     }
-}
-
-/// A close frame, and the end of what we send.
-async fn turn_away(socket: &mut TcpStream, close: Close) -> io::Result<()> {
-    let reason = close.reason();
-    let length = u8::try_from(2 + reason.len()).map_err(io::Error::other)?;
-    let mut frame = vec![0x88, length];
-    frame.extend(close.code().to_be_bytes());
-    frame.extend(reason.as_bytes());
-    socket.write_all(&frame).await?;
-    socket.shutdown().await
 }
 
 #[cfg(test)]

@@ -376,6 +376,11 @@ impl Hub {
     }
 }
 
+/// Closes a WebSocket that no hub holds, with a code.
+pub async fn turn_away(mut socket: TcpStream, close: Close) {
+    socket::turn_away(&mut socket, Some(close)).await;
+}
+
 /// 32 bytes of the operating system.
 pub(crate) fn luck() -> Luck {
     let mut bytes = [0; 32];

@@ -161,7 +161,7 @@ fn ended(hub: &Hub, close: Option<Close>) {
     hub.connection_ended.notify_waiters();
 }
 
-async fn turn_away(socket: &mut TcpStream, close: Option<Close>) {
+pub(super) async fn turn_away(socket: &mut TcpStream, close: Option<Close>) {
     if let Some(close) = close {
         let mut payload = close.code().to_be_bytes().to_vec();
         payload.extend_from_slice(close.reason().as_bytes());

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, close_code, get, text_frame, websocket};
+use crate::support::{PATIENCE, close_code, get, hello, websocket};
 
 fn hubbub(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub"));
@@ -187,10 +187,9 @@ async fn at_sigterm_clients_are_told_and_it_ends_well_within_its_time() {
 
     let begun = Instant::now();
     kill_process(process.pid(), Signal::TERM).expect("is there");
-    let hello = text_frame(r#"{"id":1,"cmd":"hello","args":{}}"#);
     // Whether it hears the hello before the end, and so which code it gets, is a matter of luck.
-    let _ = greeted.write_all(&hello).await;
-    let code = close_code(&mut greeted).await;
+    let _ = greeted.socket.write_all(&hello()).await;
+    let code = close_code(greeted).await;
     assert!(matches!(code, Some(4000 | 4500 | 4505)), "{code:?}");
     let (status, log) = tokio::task::spawn_blocking(move || process.wait()).await.expect("ends");
     assert_eq!(status, Some(0), "{log}");

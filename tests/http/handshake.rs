@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Answer, PATIENCE, Server, ask, close_code, converse, handshake, text_frame, websocket};
+use crate::support::{Answer, PATIENCE, Server, ask, close_code, converse, handshake, hello, websocket};
 
 /// The good handshake with a text replaced.
 async fn changed(server: &Server, from: &str, to: &str) -> Answer {
@@ -102,11 +102,8 @@ async fn what_a_page_must_explain_comes_after_the_upgrade() {
     let server = Server::start().await;
     for room in ["nosuchroom", "Not*A*Room", "%2e%2e", "x"] {
         let mut socket = websocket(server.address(), room).await;
-        socket
-            .write_all(&text_frame(r#"{"id":1,"cmd":"hello","args":{}}"#))
-            .await
-            .expect("writes");
-        assert_eq!(close_code(&mut socket).await, Some(4500), "{room}");
+        socket.socket.write_all(&hello()).await.expect("writes");
+        assert_eq!(close_code(socket).await, Some(4500), "{room}");
     }
 }
 
@@ -114,7 +111,7 @@ async fn what_a_page_must_explain_comes_after_the_upgrade() {
 async fn a_hello_that_comes_glued_to_the_handshake_is_heard() {
     let server = Server::start().await;
     let mut bytes = handshake(server.address(), "nosuchroom", "").into_bytes();
-    bytes.extend(text_frame(r#"{"id":1,"cmd":"hello","args":{}}"#));
+    bytes.extend(hello());
     let mut socket = TcpStream::connect(server.address()).await.expect("connects");
     socket.write_all(&bytes).await.expect("writes");
     let mut answer = Vec::new();

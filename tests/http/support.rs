@@ -128,16 +128,26 @@ pub(crate) fn handshake(address: SocketAddr, room: &str, headers: &str) -> Strin
     )
 }
 
-/// An upgraded socket.
-pub(crate) async fn websocket(address: SocketAddr, room: &str) -> TcpStream {
+/// An upgraded socket, and the frames that came with the answer.
+pub(crate) struct WebSocket {
+    pub(crate) socket: TcpStream,
+    early: Vec<u8>,
+}
+
+pub(crate) async fn websocket(address: SocketAddr, room: &str) -> WebSocket {
     let (answer, socket) = converse(address, &handshake(address, room, "")).await;
     assert_eq!(answer.status, 101, "{answer:?}");
-    assert!(answer.body.is_empty(), "{answer:?}");
-    socket
+    let early = answer.body;
+    WebSocket { socket, early }
+}
+
+/// The frame of a stranger's hello.
+pub(crate) fn hello() -> Vec<u8> {
+    text_frame(r#"{"id":1,"cmd":"hello","args":{}}"#)
 }
 
 /// A text frame, masked with zeros.
-pub(crate) fn text_frame(text: &str) -> Vec<u8> {
+fn text_frame(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("short");
     assert!(length < 126);
     let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
@@ -146,8 +156,11 @@ pub(crate) fn text_frame(text: &str) -> Vec<u8> {
 }
 
 /// The code of the close frame with which the server ends a socket; text frames before it are skipped.
-pub(crate) async fn close_code(socket: &mut TcpStream) -> Option<u16> {
-    let mut bytes = Vec::new();
+pub(crate) async fn close_code(websocket: WebSocket) -> Option<u16> {
+    let WebSocket {
+        mut socket,
+        early: mut bytes,
+    } = websocket;
     timeout(PATIENCE, socket.read_to_end(&mut bytes))
         .await
         .expect("ends")
