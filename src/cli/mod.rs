@@ -4,13 +4,14 @@ mod health;
 mod serve;
 mod token;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{BadConfig, Config, Options, Secrets};
+use crate::room::fair;
 
 /// The configuration is wrong (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -41,6 +42,12 @@ enum Command {
     },
     /// Asks the server at --listen whether it is ready: status 0 if so, 1 if not.
     Health(Configured),
+    /// Checks a draw's transcript and says what it proves: status 0 if it is sound, 1 if not.
+    VerifyDraw {
+        /// The transcript, as the draw's page offers it for download.
+        #[arg(value_name = "FILE")]
+        transcript: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -124,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Token { kind } => token::run(kind),
         Command::Health(configured) => health::run(configured),
+        Command::VerifyDraw { transcript } => verify_draw(&transcript),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,6 +151,14 @@ fn first_sentence(error: &clap::Error) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
     lines.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+fn verify_draw(transcript: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(transcript)
+        .map_err(|cause| Failure::other(format!("{} cannot be read: {cause}", transcript.display())))?;
+    let report = fair::verify_text(&text).map_err(Failure::Other)?;
+    print!("{report}");
+    Ok(())
 }
 
 #[cfg(test)]
