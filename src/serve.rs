@@ -199,9 +199,11 @@ fn make_data_folder(config: &Config) -> Result<(), StartError> {
     })
 }
 
-/// The journal, and the place for the hub that wants to know of its commits.
-fn open_journal(config: &Config, metrics: &Metrics) -> Result<(Arc<dyn Journal>, Arc<OnceLock<Weak<Hub>>>), OpenError> {
-    let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+/// The place for a hub that wants to know of the journal's commits, and is made after it.
+type Told = Arc<OnceLock<Weak<Hub>>>;
+
+fn open_journal(config: &Config, metrics: &Metrics) -> Result<(Arc<dyn Journal>, Told), OpenError> {
+    let hub = Told::default();
     let (told, seconds, appends) = (
         hub.clone(),
         metrics.commit_seconds.clone(),
