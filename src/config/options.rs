@@ -81,7 +81,8 @@ pub struct Options {
     pub allow_origin: Option<Vec<String>>,
 
     /// Origins whose pages may show the viewer page in a frame. Repeatable.
-    /// Default none: nobody can lay something over our buttons. The control page is never framed.
+    /// Default none but our own control page: nobody can lay something over our buttons. The control page is
+    /// never framed.
     #[arg(
         long,
         env = "HUBBUB_FRAME_ANCESTOR",

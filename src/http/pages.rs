@@ -31,13 +31,13 @@ const PERMISSIONS: HeaderValue =
 /// `GET /`: the landing page.
 pub(super) async fn landing(State(app): State<App>, client: Client, headers: HeaderMap) -> Result<Response, Error> {
     let html = assets::page("index.html").ok_or(Error::NotFound)?;
-    Ok(send(html, &headers, &policy(&app, &client, None, &[])))
+    Ok(send(html, &headers, &policy(&app, &client, None, Framed::Never)))
 }
 
 /// `GET /c/{room}`: the control page. It says by itself what it may show to whom.
 pub(super) async fn control(State(app): State<App>, client: Client, headers: HeaderMap) -> Result<Response, Error> {
     let html = assets::page("control.html").ok_or(Error::NotFound)?;
-    Ok(send(html, &headers, &policy(&app, &client, None, &[])))
+    Ok(send(html, &headers, &policy(&app, &client, None, Framed::Never)))
 }
 
 /// `GET /r/{room}`: the viewer page; for an unknown room the same page, which says so, with status 404.
@@ -56,7 +56,8 @@ pub(super) async fn viewer(
     let unknown = matches!(details, Err(CommandError::Refused(Refusal::UnknownRoom)));
     let details = details.ok();
     let source = details.as_ref().and_then(|details| details.source.as_ref());
-    let policy = policy(&app, &client, source, &app.config.frame_ancestors);
+    let framed = Framed::ByOurselvesAnd(&app.config.frame_ancestors);
+    let policy = policy(&app, &client, source, framed);
     let html = match (&room, &details) {
         (Some(room), Some(details)) => with_card(&html, room, details, client.page_origin(&app.config).as_ref()),
         _ => html,
@@ -73,7 +74,7 @@ pub(super) async fn nothing_here(State(app): State<App>, client: Client, uri: Ur
     let person = !uri.path().starts_with("/api") && !uri.path().starts_with("/static");
     match assets::page("404.html").filter(|_| person) {
         Some(html) => {
-            let mut response = send(html, &headers, &policy(&app, &client, None, &[]));
+            let mut response = send(html, &headers, &policy(&app, &client, None, Framed::Never));
             *response.status_mut() = StatusCode::NOT_FOUND;
             response
         }
@@ -103,8 +104,16 @@ fn send(html: String, headers: &HeaderMap, policy: &str) -> Response {
     response
 }
 
+/// Whose pages may show a page in a frame.
+enum Framed<'a> {
+    /// Nobody's.
+    Never,
+    /// Our own control page, and those of these origins.
+    ByOurselvesAnd(&'a [Origin]),
+}
+
 /// Everything from here, nothing inline, pictures and sound also from exactly where the room's source is.
-fn policy(app: &App, client: &Client, source: Option<&Source>, ancestors: &[Origin]) -> String {
+fn policy(app: &App, client: &Client, source: Option<&Source>, framed: Framed<'_>) -> String {
     let (connect, media) = match source {
         None => (None, None),
         Some(Source::File { url }) => (None, Origin::of_url(url)),
@@ -119,14 +128,17 @@ fn policy(app: &App, client: &Client, source: Option<&Source>, ancestors: &[Orig
         .flatten()
         .map(|own| format!(" {}", own.websocket()))
         .collect();
-    let ancestors = match ancestors {
-        [] => "'none'".to_owned(),
-        some => some.iter().map(Origin::to_string).collect::<Vec<_>>().join(" "),
+    // The control page shows the viewer's in a frame.
+    let ancestors = match framed {
+        Framed::Never => "'none'".to_owned(),
+        Framed::ByOurselvesAnd(others) => others
+            .iter()
+            .fold("'self'".to_owned(), |all, one| format!("{all} {one}")),
     };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
          manifest-src 'self'; connect-src 'self'{sockets}{}; media-src 'self' blob:{}; \
-         base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}",
+         frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}",
         listed(connect),
         listed(media),
     )
