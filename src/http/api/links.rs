@@ -135,13 +135,18 @@ async fn qr(
         Page::Viewer => links.viewer,
         Page::Control => links.control,
     };
+    let svg = qr_svg(&link)?;
+    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-cache")];
+    Ok((headers, svg).into_response())
+}
+
+/// A link as the SVG of its QR code, black on white.
+pub(super) fn qr_svg(link: &str) -> Result<String, Error> {
     let code = QRBuilder::new(link).build().map_err(|error| {
         tracing::error!(?error, "a link does not fit into a QR code");
         Error::Internal
     })?;
-    let svg = SvgBuilder::default().margin(4).to_str(&code);
-    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-cache")];
-    Ok((headers, svg).into_response())
+    Ok(SvgBuilder::default().margin(4).to_str(&code))
 }
 
 #[cfg(test)]

@@ -155,6 +155,8 @@ struct Invited {
     invitation: Key,
     /// The link, with the code in its fragment: it works once, and is not shown again.
     link: String,
+    /// The link as a QR code, an SVG: no address could hold it, since a server would see the code.
+    qr: String,
     /// When it ends, Unix ms.
     #[schema(value_type = u64)]
     expires_at: Timestamp,
@@ -187,6 +189,7 @@ async fn invite(
             let link = links.invitation(&code);
             let invited = Invited {
                 invitation,
+                qr: super::links::qr_svg(&link)?,
                 link,
                 expires_at,
             };
