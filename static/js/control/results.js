@@ -1,0 +1,124 @@
+// @ts-check
+// What came of a draw or a discount: winners with their contacts, claims with their codes, files.
+
+import { number, share, time } from "../model/format.js";
+import { t } from "../model/strings.js";
+import { paths } from "./api.js";
+import { badge, button } from "./controls.js";
+import { nameOf } from "./desk.js";
+import { Loading, table } from "./loading.js";
+import { h } from "./render.js";
+import { claims } from "./run-of-show.js";
+import { openSheet } from "./sheet.js";
+
+/** @typedef {import("./desk.js").Desk} Desk */
+
+/** @param {Desk} desk @param {"draw" | "discount"} what @param {string} id */
+const rowOf = (desk, what, id) => desk.rows.find((row) => row.what === what && row.id === id);
+
+/** @param {Desk} desk @param {string} id */
+export function openDrawResults(desk, id) {
+  const path = paths(desk.room);
+  const row = () => rowOf(desk, "draw", id);
+  const revealed = () => row()?.phase === "revealed";
+  let phase = row()?.phase;
+  let claimed = desk.tally.prizes.get(id);
+  const winners = new Loading(async () => (revealed() ? (await desk.api.read(path.winners(id))).winners : []), () => sheet?.paint());
+  const markSent = async (/** @type {any} */ winner) => {
+    const done = await desk.ask("mark_sent", { draw: id, entry: winner.entry, sent: !winner.sent }, t("mark_sent"));
+    if (done) winners.again();
+  };
+  const body = () => {
+    const is = row();
+    if (!is) return null;
+    // what has changed since the list was read
+    if (is.phase !== phase || desk.tally.prizes.get(id) !== claimed) {
+      phase = is.phase;
+      claimed = desk.tally.prizes.get(id);
+      winners.again();
+    }
+    const count = is.card?.phase.revealed?.count ?? is.card?.entries ?? is.summary?.entries ?? 0;
+    return [
+      h("p", { key: "entries", class: "numbers" }, t("entered_n", { n: count })),
+      is.phase === "open" && desk.may("actions") ? strikeForm(desk, id) : null,
+      revealed() ? winners.show((all) => (all.length ? winnersTable(desk, all, markSent) : h("p", { class: "empty" }, t("no_entries")))) : null,
+      h("div", { class: "actions", key: "actions" },
+        revealed() && desk.may("actions") ? button(t("redraw"), () => desk.ask("redraw", { draw: id }, t("redraw_what", { what: nameOf(is) })).then(() => winners.again()), { title: t("redraw_hint") }) : null,
+        revealed() ? button(t("winners_csv"), () => save(desk, path.winnersCsv(id), `winners-${id}.csv`), { icon: "download" }) : null,
+        revealed() || is.phase === "cancelled" ? button(t("transcript"), () => save(desk, path.transcript(id), `transcript-${id}.json`), { icon: "download", title: t("transcript_hint") }) : null),
+      revealed() ? h("p", { class: "field__hint", key: "proof" }, t("proof_hint")) : null,
+    ];
+  };
+  const sheet = openSheet({ desk, size: "wide", title: () => t("draw_title", { prize: nameOf(row() ?? { no: 0, id, what: "draw", phase: "open" }) }), body });
+  return sheet;
+}
+
+/** @param {Desk} desk @param {string} path @param {string} name */
+function save(desk, path, name) {
+  desk.api.download(path, name).catch((problem) => desk.failed(name, problem));
+}
+
+/** @param {Desk} desk @param {any[]} winners @param {(winner: any) => void} markSent */
+function winnersTable(desk, winners, markSent) {
+  const asked = [...new Set(winners.flatMap((winner) => Object.keys(winner.contact ?? {})))];
+  const heads = [t("entry"), t("winner"), t("prize_state"), ...asked.map((one) => t(`ask_${one}`)), t("sent")];
+  return table(t("winners"), heads, winners.map((winner) => h("tr", { key: winner.entry },
+    h("td", { class: "numbers" }, String(winner.entry)),
+    h("td", null, winner.name),
+    h("td", null, winner.claimed || winner.claimed_at ? badge(t("prize_claimed"), "good") : winner.redrawn ? badge(t("prize_redrawn")) : badge(t("prize_waits"), "warn")),
+    asked.map((one) => h("td", { key: one }, winner.contact?.[one] ?? "")),
+    h("td", { key: "sent" }, h("label", { class: "check" },
+      h("input", { type: "checkbox", checked: Boolean(winner.sent), disabled: !desk.may("actions"), onchange: () => markSent(winner), "aria-label": `${t("sent")}: ${winner.name}` }))))));
+}
+
+/** Striking an entry before the lock. @param {Desk} desk @param {string} draw */
+function strikeForm(desk, draw) {
+  const strike = (/** @type {any} */ event) => {
+    event.preventDefault();
+    const { entry, reason } = event.target.elements;
+    if (!/^\d+$/.test(entry.value.trim()) || reason.value.trim() === "") return;
+    desk.ask("strike_entry", { draw, entry: Number(entry.value), reason: reason.value.trim() }, t("strike")).then((done) => {
+      if (done) event.target.reset();
+    });
+  };
+  return h("form", { class: "inline-form", key: "strike", onsubmit: strike },
+    h("label", { class: "field__label", for: "strike-entry" }, t("strike_label")),
+    h("div", { class: "with-unit" },
+      h("input", { id: "strike-entry", name: "entry", class: "input input--short", inputmode: "numeric", placeholder: t("entry"), required: true }),
+      h("input", { name: "reason", class: "input", placeholder: t("reason"), "aria-label": t("reason"), maxlength: "200", required: true }),
+      button(t("strike"), () => {}, { type: "submit", small: false })),
+    h("p", { class: "field__hint" }, t("strike_hint")));
+}
+
+/** @param {Desk} desk @param {string} id */
+export function openDiscountResults(desk, id) {
+  const path = paths(desk.room);
+  const row = () => rowOf(desk, "discount", id);
+  const read = new Loading(async () => (await desk.api.read(path.claims(id))).claims, () => sheet?.paint());
+  const body = () => {
+    const is = row();
+    if (!is) return null;
+    const { claimed, redeemed, quota } = claims(is, desk.stage.totals);
+    const used = Math.max(redeemed ?? 0, desk.redeemed.get(id) ?? 0);
+    return [
+      h("p", { class: "numbers", key: "sum" },
+        `${t("claimed_of", { n: claimed, quota: number(quota), share: share(claimed, quota) })} · ${t("redeemed_of", { n: used, claimed: number(claimed) })}`),
+      h("div", { class: "actions", key: "actions" },
+        button(t("read_again"), () => read.again()),
+        button(t("claims_csv"), () => save(desk, path.claimsCsv(id), `claims-${id}.csv`), { icon: "download" }),
+        button(t("codes_csv"), () => save(desk, path.codesCsv(id), `codes-${id}.csv`), { icon: "download", title: t("codes_csv_hint") })),
+      read.show((all) => (all.length ? claimsTable(desk, all) : h("p", { class: "empty" }, t("no_claims")))),
+    ];
+  };
+  const sheet = openSheet({ desk, size: "wide", title: () => t("discount_results", { what: nameOf(row() ?? { no: 0, id, what: "discount", phase: "open" }) }), body });
+  return sheet;
+}
+
+/** @param {Desk} desk @param {any[]} all */
+function claimsTable(desk, all) {
+  return table(t("claims"), [t("viewer"), t("code"), t("claimed_at"), t("used")], all.map((claim, index) => h("tr", { key: index },
+    h("td", null, claim.name),
+    h("td", null, h("code", null, claim.code)),
+    h("td", { class: "numbers" }, time(claim.at, desk.now)),
+    h("td", null, claim.order ? badge(t("used_for", { order: claim.order }), "good") : ""))));
+}
