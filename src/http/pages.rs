@@ -28,16 +28,26 @@ const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-poli
 const PERMISSIONS: HeaderValue =
     HeaderValue::from_static("camera=(), microphone=(), geolocation=(), payment=(), usb=(), midi=(), serial=()");
 
+/// What a page needs beyond what all need.
+enum Page<'a> {
+    /// Nothing.
+    Plain,
+    /// The viewer page in a frame.
+    Control,
+    /// Picture and sound from where the room's source is; to be framed by the control page.
+    Viewer(Option<&'a Source>),
+}
+
 /// `GET /`: the landing page.
 pub(super) async fn landing(State(app): State<App>, client: Client, headers: HeaderMap) -> Result<Response, Error> {
     let html = assets::page("index.html").ok_or(Error::NotFound)?;
-    Ok(send(html, &headers, &policy(&app, &client, None, Framed::Never)))
+    Ok(send(html, &headers, &policy(&app, &client, &Page::Plain)))
 }
 
 /// `GET /c/{room}`: the control page. It says by itself what it may show to whom.
 pub(super) async fn control(State(app): State<App>, client: Client, headers: HeaderMap) -> Result<Response, Error> {
     let html = assets::page("control.html").ok_or(Error::NotFound)?;
-    Ok(send(html, &headers, &policy(&app, &client, None, Framed::Never)))
+    Ok(send(html, &headers, &policy(&app, &client, &Page::Control)))
 }
 
 /// `GET /r/{room}`: the viewer page; for an unknown room the same page, which says so, with status 404.
@@ -56,8 +66,7 @@ pub(super) async fn viewer(
     let unknown = matches!(details, Err(CommandError::Refused(Refusal::UnknownRoom)));
     let details = details.ok();
     let source = details.as_ref().and_then(|details| details.source.as_ref());
-    let framed = Framed::ByOurselvesAnd(&app.config.frame_ancestors);
-    let policy = policy(&app, &client, source, framed);
+    let policy = policy(&app, &client, &Page::Viewer(source));
     let html = match (&room, &details) {
         (Some(room), Some(details)) => with_card(&html, room, details, client.page_origin(&app.config).as_ref()),
         _ => html,
@@ -74,7 +83,7 @@ pub(super) async fn nothing_here(State(app): State<App>, client: Client, uri: Ur
     let person = !uri.path().starts_with("/api") && !uri.path().starts_with("/static");
     match assets::page("404.html").filter(|_| person) {
         Some(html) => {
-            let mut response = send(html, &headers, &policy(&app, &client, None, Framed::Never));
+            let mut response = send(html, &headers, &policy(&app, &client, &Page::Plain));
             *response.status_mut() = StatusCode::NOT_FOUND;
             response
         }
@@ -104,43 +113,30 @@ fn send(html: String, headers: &HeaderMap, policy: &str) -> Response {
     response
 }
 
-/// Whose pages may show a page in a frame.
-enum Framed<'a> {
-    /// Nobody's.
-    Never,
-    /// Our own control page, and those of these origins.
-    ByOurselvesAnd(&'a [Origin]),
-}
-
 /// Everything from here, nothing inline, pictures and sound also from exactly where the room's source is.
-fn policy(app: &App, client: &Client, source: Option<&Source>, framed: Framed<'_>) -> String {
-    let (connect, media) = match source {
-        None => (None, None),
-        Some(Source::File { url }) => (None, Origin::of_url(url)),
-        Some(Source::Hls { url }) => (Origin::of_url(url), Origin::of_url(url)),
-        Some(Source::Whep { url }) => (Origin::of_url(url), None),
+fn policy(app: &App, client: &Client, page: &Page<'_>) -> String {
+    let (connect, media) = match page {
+        Page::Viewer(Some(Source::File { url })) => (None, Origin::of_url(url)),
+        Page::Viewer(Some(Source::Hls { url })) => (Origin::of_url(url), Origin::of_url(url)),
+        Page::Viewer(Some(Source::Whep { url })) => (Origin::of_url(url), None),
+        Page::Plain | Page::Control | Page::Viewer(None) => (None, None),
     };
-    let listed = |origin: Option<Origin>| origin.map_or(String::new(), |origin| format!(" {origin}"));
+    let listed = |origins: &[Origin]| origins.iter().map(|origin| format!(" {origin}")).collect::<String>();
     // Safari before 15.4 does not take a WebSocket of the own host as 'self'.
     let own = [client.seen_at.as_ref(), app.config.public_url.as_ref()];
-    let sockets: String = own
-        .into_iter()
-        .flatten()
-        .map(|own| format!(" {}", own.websocket()))
-        .collect();
-    // The control page shows the viewer's in a frame.
-    let ancestors = match framed {
-        Framed::Never => "'none'".to_owned(),
-        Framed::ByOurselvesAnd(others) => others
-            .iter()
-            .fold("'self'".to_owned(), |all, one| format!("{all} {one}")),
+    let own = own.into_iter().flatten();
+    let sockets: String = own.map(|own| format!(" {}", own.websocket())).collect();
+    let (frames, ancestors) = match page {
+        Page::Plain => ("'none'", "'none'".to_owned()),
+        Page::Control => ("'self'", "'none'".to_owned()),
+        Page::Viewer(_) => ("'none'", format!("'self'{}", listed(&app.config.frame_ancestors))),
     };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
-         manifest-src 'self'; connect-src 'self'{sockets}{}; media-src 'self' blob:{}; \
-         frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}",
-        listed(connect),
-        listed(media),
+         manifest-src 'self'; connect-src 'self'{sockets}{}; media-src 'self' blob:{}; frame-src {frames}; \
+         base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}",
+        listed(connect.as_slice()),
+        listed(media.as_slice()),
     )
 }
 
@@ -169,7 +165,8 @@ fn language(headers: &HeaderMap) -> &'static str {
     best.0
 }
 
-/// The page with its title and what share cards show, at the mark `<!-- share -->` in its head.
+/// The page with what can be seen before any script runs, at the marks `<!-- title -->` and `<!-- cover -->`, and
+/// with what share cards show, at the mark `<!-- share -->`.
 fn with_card(html: &str, room: &RoomId, details: &Details, origin: Option<&Origin>) -> String {
     let title = escaped(&details.title);
     let mut card = String::new();
@@ -199,7 +196,16 @@ fn with_card(html: &str, room: &RoomId, details: &Details, origin: Option<&Origi
     if details.access == Access::Unlisted || details.test {
         meta("name", "robots", "noindex");
     }
+    let cover = details.cover.as_ref().map_or(String::new(), |cover| {
+        format!(
+            "<img class=\"picture__cover\" alt=\"\" src=\"/covers/{}\">",
+            escaped(&cover.file)
+        )
+    });
+    // No mark can stand in what people wrote: its `<` is escaped.
+    let html = html.replacen("<!-- cover -->", &cover, 1);
     let html = html.replacen("<!-- share -->", &card, 1);
+    let html = html.replacen("<!-- title -->", &title, 1);
     match (html.find("<title>"), html.find("</title>")) {
         (Some(from), Some(to)) if from < to => format!("{}<title>{title}{}", &html[..from], &html[to..]),
         _ => html,

@@ -116,6 +116,27 @@ fn a_token_is_made_with_the_secret_of_the_data_folder_and_a_link_keeps_its_code_
     assert_eq!(status, Some(0));
 }
 
+#[test]
+fn a_transcript_is_verified_and_one_that_is_altered_is_not() {
+    let vectors = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/draw-v1.json"));
+    let vectors: serde_json::Value = serde_json::from_str(&vectors.expect("is there")).expect("JSON");
+    let transcript = vectors["transcript"].to_string();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("transcript.json");
+    let verified = |text: &str| {
+        std::fs::write(&file, text).expect("writes");
+        ended(hubbub(&["verify-draw", file.to_str().expect("text")]))
+    };
+    let (status, stdout, stderr) = verified(&transcript);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stdout.starts_with("Verified: "), "{stdout}");
+    let seed = vectors["transcript"]["seed"].as_str().expect("a seed");
+    let last = if seed.ends_with('0') { "1" } else { "0" };
+    let altered = format!("{}{last}", &seed[..seed.len() - 1]);
+    let (status, stdout, stderr) = verified(&transcript.replace(seed, &altered));
+    assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
+}
+
 /// The program, serving.
 struct Process {
     child: Child,

@@ -3,5 +3,6 @@
 mod bounds;
 mod command_line;
 mod handshake;
+mod nginx;
 mod pages;
 mod support;

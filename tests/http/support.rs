@@ -135,7 +135,12 @@ pub(crate) struct WebSocket {
 }
 
 pub(crate) async fn websocket(address: SocketAddr, room: &str) -> WebSocket {
-    let (answer, socket) = converse(address, &handshake(address, room, "")).await;
+    websocket_with(address, room, "").await
+}
+
+/// As [`websocket`], with more headers.
+pub(crate) async fn websocket_with(address: SocketAddr, room: &str, headers: &str) -> WebSocket {
+    let (answer, socket) = converse(address, &handshake(address, room, headers)).await;
     assert_eq!(answer.status, 101, "{answer:?}");
     let early = answer.body;
     WebSocket { socket, early }
