@@ -90,7 +90,7 @@
  *
  * @typedef {{entry: number, by: number, name: string}} Winner
  * @typedef {{reveal_at: number, count: number, root: string}} Locked
- * @typedef {{count: number, root: string, seed: string, winners: Winner[], claim_until: number}} Revealed
+ * @typedef {{count: number, root: string, seed: string, won: number, winners: Winner[], claim_until: number}} Revealed `winners`: the first of `won`
  *
  * @typedef {object} Phase exactly one of these
  * @property {{}} [open]
@@ -116,7 +116,7 @@
  * @property {Record<string, number>} [entries]
  *
  * @typedef {{id: string, title: string, off: Off, claimed: number, redeemed: number, quota: number}} DiscountSummary
- * @typedef {{id: string, prize: string, entries: number, winners: Winner[], claimed: number, cancelled?: boolean}} DrawSummary
+ * @typedef {{id: string, prize: string, entries: number, winners: Winner[], won: number, claimed: number, cancelled?: boolean}} DrawSummary
  *
  * @typedef {object} Summary
  * @property {number} live_ms

@@ -137,7 +137,7 @@ const STAGE = {
   draw_revealed: (stage, { id, seed, winners, claim_until }) => ({
     draws: changed(stage.draws, id, (card) => {
       const { count, root } = card.phase.locked || { count: card.entries, root: "" };
-      return { ...card, phase: { revealed: { count, root, seed, winners, claim_until } } };
+      return { ...card, phase: { revealed: { count, root, seed, won: winners.length, winners, claim_until } } };
     }),
   }),
   draw_redrawn: (stage, { id, instead_of, winners, claim_until }) => ({
@@ -265,13 +265,9 @@ function counted(cards, field, counts) {
 function redrawn(card, insteadOf, winners, claimUntil) {
   const revealed = card.phase.revealed;
   if (!revealed) return card;
-  const fresh = [...winners];
-  const next = [];
-  for (const winner of revealed.winners) {
-    if (!insteadOf.includes(winner.entry)) next.push(winner);
-    else if (fresh.length) next.push(/** @type {import("../types.js").Winner} */ (fresh.shift()));
-  }
-  return { ...card, phase: { revealed: { ...revealed, winners: next.concat(fresh), claim_until: claimUntil } } };
+  const instead = new Map(insteadOf.map((entry, i) => [entry, winners[i]]));
+  const holders = revealed.winners.map((winner) => instead.get(winner.entry) || winner);
+  return { ...card, phase: { revealed: { ...revealed, winners: holders, claim_until: claimUntil } } };
 }
 
 /**
