@@ -326,8 +326,10 @@ impl RoomTask {
     async fn commit(&mut self, batch: Batch, now: Timestamp) -> Next {
         if batch.events.is_empty() {
             self.pulse_reported(batch.pulse.as_ref());
+            // A room that was to be made, and was refused, is none.
+            let unmade = self.room.head == 0 && !batch.answers.is_empty();
             self.deliver(batch.answers);
-            return if self.room.head == 0 { Next::End } else { Next::Go };
+            return if unmade { Next::End } else { Next::Go };
         }
         let first = self.room.head + 1 - batch.events.len() as u64;
         let header = record::Header {

@@ -1,0 +1,113 @@
+//! Bad input on the socket gets its typed error or close code, and the server goes on.
+
+use futures_util::SinkExt;
+use hubbub::protocol::{Encoding, Message};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+use crate::client::{Client, Over, connect, read};
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
+    let server = Server::start(&["--no-rates"]).await;
+    server.live_room("show").await;
+    let mut socket = connect(&server.address, "show").await;
+    let hello = json!({"id": 1, "cmd": "hello", "args": {}}).to_string();
+    socket.send(Frame::text(hello)).await.expect("open");
+    let deep = format!(
+        r#"{{"id":1,"cmd":"comment","args":{}{}}}"#,
+        r#"{"a":"#.repeat(100),
+        "1".to_owned() + &"}".repeat(100)
+    );
+    let long = json!({"id": 8, "cmd": "comment", "args": {"nonce": "1", "text": "x".repeat(10_000)}}).to_string();
+    let cases: &[(&str, &str)] = &[
+        ("hello", "bad_json"),
+        ("[]", "bad_json"),
+        ("{\"id\":1,\"id\":2,\"cmd\":\"ping\"}", "bad_json"),
+        (&deep, "bad_json"),
+        (
+            r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":"\ud800"}}"#,
+            "bad_json",
+        ),
+        (r#"{"id":1.5,"cmd":"ping"}"#, "bad_field"),
+        (r#"{"id":-1,"cmd":"ping"}"#, "bad_field"),
+        (r#"{"id":18446744073709551616,"cmd":"ping"}"#, "bad_field"),
+        (r#"{"cmd":"comment","args":{"nonce":"1","text":"a"}}"#, "bad_field"),
+        (r#"{"id":1,"cmd":"comment","args":{"nonce":"1"}}"#, "bad_field"),
+        (
+            r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":"a","colour":"red"}}"#,
+            "bad_field",
+        ),
+        (r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":7}}"#, "bad_field"),
+        (r#"{"id":1,"cmd":"fly","args":{}}"#, "unknown_command"),
+        (r#"{"id":1,"cmd":"hello","args":{}}"#, "already_joined"),
+        (r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":""}}"#, "bad_text"),
+        (
+            r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":"\u200b \u200b"}}"#,
+            "bad_text",
+        ),
+        (&long, "bad_text"),
+        (
+            r#"{"id":1,"cmd":"claim","args":{"discount":"none"}}"#,
+            "unknown_discount",
+        ),
+        (
+            r#"{"id":1,"cmd":"mute","args":{"viewer":1,"for_ms":60000}}"#,
+            "not_allowed",
+        ),
+        (
+            r#"{"id":1,"cmd":"create","args":{"details":{"title":"a","host":"b","kind":"video","access":"public"}}}"#,
+            "not_allowed",
+        ),
+    ];
+    for (request, code) in cases {
+        socket.send(Frame::text(*request)).await.expect("the socket stays open");
+        let problem = loop {
+            if let Message::Err(problem) = read(&mut socket, Encoding::Json).await.expect("an answer") {
+                break problem;
+            }
+        };
+        assert_eq!(problem.code, *code, "{request} was answered {problem:?}");
+        if *code == "bad_text" {
+            assert!(problem.text.is_some(), "the text goes back to its author");
+        }
+    }
+    let mut other = Client::viewer(&server.address, "show", "Ann").await;
+    other
+        .ask("comment", json!({"nonce": "1", "text": "still here"}))
+        .await
+        .expect("the server goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_break_a_limit_close_with_their_code() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut too_big = Client::viewer(&server.address, "show", "Ann").await;
+    too_big
+        .note("like", json!({"taps": 1, "filler": "x".repeat(20_000)}))
+        .await;
+    assert_eq!(too_big.over().await, Over::Closed(1009));
+
+    let mut wrong_kind = connect(&server.address, "show").await;
+    wrong_kind.send(Frame::binary(vec![0x80])).await.expect("open");
+    assert_eq!(read(&mut wrong_kind, Encoding::Json).await, Err(Over::Closed(1003)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_refused_and_then_closed() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    let mut limited = false;
+    let over = loop {
+        match ann.try_ask("comment", json!({"nonce": "1", "text": "a"})).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(problem)) => limited |= problem.code == "rate_limited",
+            Err(over) => break over,
+        }
+    };
+    assert!(limited, "the first refusals say when to come back");
+    assert_eq!(over, Over::Closed(1008));
+}

@@ -1,0 +1,111 @@
+//! What viewers and staff see of one another.
+
+use hubbub::protocol::Message;
+use hubbub::room::Answer;
+use hubbub::room::stage::{ShowChange, StageEvent};
+use serde_json::json;
+
+use crate::client::{Client, Over};
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_reaches_every_viewer_once() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    let mut bob = Client::viewer(&server.address, "show", "Bob").await;
+    let Ok(Answer::Comment { comment, .. }) = ann.ask("comment", json!({"nonce": "1", "text": "hello"})).await else {
+        panic!("the comment is accepted");
+    };
+    let again = ann.ask("comment", json!({"nonce": "1", "text": "hello"})).await;
+    assert!(
+        matches!(again, Ok(Answer::Comment { comment: same, .. }) if same == comment),
+        "{again:?}"
+    );
+    ann.ask("comment", json!({"nonce": "2", "text": "bye"}))
+        .await
+        .expect("accepted");
+    for viewer in [&mut ann, &mut bob] {
+        let mut texts = Vec::new();
+        while texts.last().map(String::as_str) != Some("bye") {
+            texts.extend(viewer.events().await.into_iter().filter_map(|event| match event {
+                StageEvent::Comment(shown) => Some(shown.text.0),
+                _ => None,
+            }));
+        }
+        assert_eq!(texts, ["hello", "bye"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_later_gets_the_comments_and_the_count() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    ann.ask("comment", json!({"nonce": "1", "text": "first"}))
+        .await
+        .expect("accepted");
+    until_watching(&mut ann, 1).await;
+    let mut bob = Client::viewer(&server.address, "show", "Bob").await;
+    let stage = bob.keyframe.clone().expect("a new viewer starts from the keyframe");
+    // The keyframe may be up to a second old; then what came since follows it.
+    match stage.comments.first() {
+        Some(shown) => assert_eq!((shown.text.as_str(), shown.name.as_str()), ("first", "Ann")),
+        None => bob.until_comment("first").await,
+    }
+    until_watching(&mut bob, 2).await;
+}
+
+/// Waits for a pulse that counts so many viewers.
+async fn until_watching(client: &mut Client, watching: u32) {
+    loop {
+        if let Ok(Message::Pulse(pulse)) = client.next().await
+            && pulse.totals.watching == watching
+        {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_the_show_reaches_viewers() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    server.done("POST", "/rooms/show/pause", Some(json!({}))).await;
+    ann.until(|event| matches!(event, StageEvent::Show(ShowChange::Paused {})).then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_room_a_wrong_token_and_a_viewer_backstage_are_told_so() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let unknown = Client::join(&server.address, "nowhere", json!({})).await.err();
+    assert_eq!(unknown, Some(Over::Closed(4500)));
+    let not_an_id = Client::join(&server.address, "No%20Where", json!({})).await.err();
+    assert_eq!(not_an_id, Some(Over::Closed(4500)));
+    let forged = Client::join(&server.address, "show", json!({"token": "eyJhbGciOiJub25lIn0.e30."}))
+        .await
+        .err();
+    assert_eq!(forged, Some(Over::Closed(4503)));
+    let curious = Client::join(&server.address, "show", json!({"feed": "backstage"}))
+        .await
+        .err();
+    assert_eq!(curious, Some(Over::Closed(4503)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn likes_are_counted_in_a_pulse() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    ann.note("like", json!({"taps": 7})).await;
+    loop {
+        if let Ok(Message::Pulse(pulse)) = ann.next().await
+            && pulse.totals.likes == 7
+        {
+            return;
+        }
+    }
+}
