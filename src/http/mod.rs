@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accept::Places;
-use api::Guesses;
+use api::{Guesses, Transcripts};
 use tokio::sync::Mutex;
 
 use crate::auth::Auth;
@@ -48,6 +48,8 @@ pub struct App {
     pub places: Arc<Places>,
     /// Wrong codes by address.
     guesses: Arc<Guesses>,
+    /// Transcripts of draws that were made lately.
+    transcripts: Arc<Transcripts>,
     /// Held by a conditional change from its condition to its command.
     changing: Arc<Mutex<()>>,
     draining: Arc<AtomicBool>,
@@ -72,6 +74,7 @@ impl App {
             metrics,
             clock,
             guesses: Arc::default(),
+            transcripts: Arc::default(),
             changing: Arc::default(),
             draining: Arc::default(),
         }

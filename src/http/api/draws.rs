@@ -1,18 +1,27 @@
 //! Lucky draws.
 
+use std::collections::{BTreeMap, HashMap};
+
 use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{Caller, Done, DoneBody};
+use super::table::Table;
+use super::time_text;
 use crate::http::App;
 use crate::http::error::Error;
 use crate::http::extract::{Json, Path};
-use crate::room::draw::{ById, Cancel, Card, MarkSent, Prepare, Rules, Strike};
+use crate::room::draw::{ById, Cancel, Card, MarkSent, Prepare, Rules, Strike, WinnerRow};
+use crate::room::staff::Need;
 use crate::room::stage::PreparedDraw;
-use crate::room::{Command, Key, Room, RoomId, Timestamp};
+use crate::room::{Command, Key, Refusal, Room, RoomId, Timestamp};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -23,6 +32,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel))
         .routes(routes!(redraw))
         .routes(routes!(strike))
+        .routes(routes!(transcript))
+        .routes(routes!(winners))
+        .routes(routes!(winners_table))
         .routes(routes!(mark_sent))
 }
 
@@ -124,6 +136,161 @@ async fn strike(
 ) -> Done {
     let strike = Strike { draw, entry, reason };
     app.act(&caller, &room, Command::StrikeEntry(strike)).await
+}
+
+/// Transcripts that were made lately, as JSON: making one hashes every entry.
+#[derive(Default)]
+pub(in crate::http) struct Transcripts(Mutex<HashMap<(RoomId, Key), (Timestamp, Bytes)>>);
+
+/// How long a transcript is given out before it is made anew.
+const TRANSCRIPT_MS: u64 = 2_000;
+/// Transcripts kept: one of 5,000 entries has 350 kB.
+const TRANSCRIPTS_MAX: usize = 16;
+
+impl Transcripts {
+    /// One is made at a time: who comes meanwhile waits for the same.
+    async fn of(&self, app: &App, room: &RoomId, draw: &Key) -> Result<Bytes, Error> {
+        let mut kept = self.0.lock().await;
+        let now = app.clock.now();
+        kept.retain(|_, (made_at, _)| now < made_at.plus(TRANSCRIPT_MS));
+        let name = (room.clone(), draw.clone());
+        if let Some((_, text)) = kept.get(&name) {
+            return Ok(text.clone());
+        }
+        let wanted = draw.clone();
+        let transcript = app.hub.read(room, move |room, _| room.transcript(&wanted)).await?;
+        let transcript = transcript.ok_or(Refusal::UnknownDraw)?;
+        let text = Bytes::from(serde_json::to_vec(&transcript).expect("texts and numbers"));
+        if kept.len() < TRANSCRIPTS_MAX {
+            kept.insert(name, (now, text.clone()));
+        }
+        Ok(text)
+    }
+}
+
+/// Download what is public of a draw that was opened: with winners and seed after the reveal, and for everybody
+/// to verify.
+#[utoipa::path(get, path = "/rooms/{room}/draws/{draw}/transcript", tag = "draws",
+    responses((status = 200, body = serde_json::Value)))]
+async fn transcript(State(app): State<App>, Path((room, draw)): Path<(RoomId, Key)>) -> Result<Response, Error> {
+    let text = app.transcripts.of(&app, &room, &draw).await?;
+    let headers = [
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{room}-{draw}.json\""),
+        ),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// The winners of a draw.
+#[derive(Clone, Serialize, ToSchema)]
+struct Winners {
+    /// By entry; those whose prizes were drawn again are among them.
+    winners: Vec<Winner>,
+}
+
+/// A winner, as the host's list shows them.
+#[derive(Clone, Serialize, ToSchema)]
+struct Winner {
+    /// The entry that won.
+    entry: u32,
+    /// The viewer's number in the room.
+    viewer: u32,
+    /// Their name.
+    name: String,
+    /// Until when they may claim, Unix ms.
+    claim_until: u64,
+    /// When they claimed, Unix ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed_at: Option<u64>,
+    /// Their prize code, to compare with the one they show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// What they filled in.
+    contact: BTreeMap<String, String>,
+    /// The prize was sent.
+    sent: bool,
+    /// It was drawn again because it was not claimed in time.
+    redrawn: bool,
+}
+
+/// List the winners of a draw, with what they filled in: for the host alone.
+#[utoipa::path(get, path = "/rooms/{room}/draws/{draw}/winners", tag = "draws",
+    responses((status = 200, body = Winners)))]
+async fn winners(
+    State(app): State<App>,
+    caller: Caller,
+    Path((room, draw)): Path<(RoomId, Key)>,
+) -> Result<axum::Json<Winners>, Error> {
+    let winners = winners_of(&app, &caller, &room, &draw).await?;
+    Ok(axum::Json(Winners { winners }))
+}
+
+async fn winners_of(app: &App, caller: &Caller, room: &RoomId, draw: &Key) -> Result<Vec<Winner>, Error> {
+    let wanted = draw.clone();
+    let look = move |room: &Room, _| room.winners(&wanted).ok_or(Refusal::UnknownDraw);
+    let rows = app.look(caller, room, Need::Host, look).await?;
+    let contacts: HashMap<_, _> = app.hub.contacts(room, draw).await?.into_iter().collect();
+    let winner = |row: WinnerRow| {
+        let contact = contacts.get(&row.entry).map(|contact| serde_json::from_slice(contact));
+        let contact = contact.transpose().map_err(|error| {
+            tracing::error!(%room, %draw, entry = row.entry, %error, "contact details cannot be read");
+            Error::Internal
+        })?;
+        Ok(Winner {
+            entry: row.entry,
+            viewer: row.viewer.0,
+            name: row.name.0,
+            claim_until: row.claim_until.0,
+            claimed_at: row.claimed_at.map(|at| at.0),
+            code: row.code,
+            contact: contact.unwrap_or_default(),
+            sent: row.sent,
+            redrawn: row.redrawn,
+        })
+    };
+    rows.into_iter().map(winner).collect()
+}
+
+/// Download the winners of a draw, with what they filled in: for the host alone.
+#[utoipa::path(get, path = "/rooms/{room}/draws/{draw}/winners.csv", tag = "draws",
+    responses((status = 200, body = String, content_type = "text/csv")))]
+async fn winners_table(
+    State(app): State<App>,
+    caller: Caller,
+    Path((room, draw)): Path<(RoomId, Key)>,
+) -> Result<Table, Error> {
+    const ASKED: [&str; 5] = ["name", "phone", "address", "email", "note"];
+    let known = [
+        "entry",
+        "nickname",
+        "claim_until",
+        "claimed_at",
+        "code",
+        "sent",
+        "redrawn",
+    ];
+    let mut table = Table::new(format!("{room}-{draw}-winners"), &[&known[..], &ASKED].concat());
+    for mut winner in winners_of(&app, &caller, &room, &draw).await? {
+        let mut cells = vec![
+            winner.entry.to_string(),
+            winner.name,
+            time_text(winner.claim_until),
+            winner.claimed_at.map(time_text).unwrap_or_default(),
+            winner.code.unwrap_or_default(),
+            winner.sent.to_string(),
+            winner.redrawn.to_string(),
+        ];
+        cells.extend(
+            ASKED
+                .iter()
+                .map(|asked| winner.contact.remove(*asked).unwrap_or_default()),
+        );
+        table.row(&cells);
+    }
+    Ok(table)
 }
 
 /// Whether a prize was sent.

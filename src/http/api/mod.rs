@@ -33,6 +33,7 @@ use super::App;
 use super::error::{Error, ErrorBody, ErrorDetail};
 use crate::room::{Answer, Luck};
 
+pub(super) use draws::Transcripts;
 pub(super) use guesses::Guesses;
 
 /// Where the API is.
