@@ -30,6 +30,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             b"" => Value::Object(Map::new()),
             bytes => strict_json(bytes).map_err(|reason| Error::BadJson { reason })?,
         };
+        if !value.is_object() {
+            return Err(Error::field("body", "is not an object"));
+        }
         let value = T::deserialize(value).map_err(|error| Error::field("body", format!("does not fit: {error}")))?;
         Ok(Self(value))
     }

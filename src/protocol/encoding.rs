@@ -125,6 +125,10 @@ fn request(mut object: Map<String, Value>) -> Result<Numbered, BadRequest> {
         return bad(id, "bad_field", "`cmd` is missing or not a text".to_owned());
     };
     let args = object.remove("args").unwrap_or_else(|| Value::Object(Map::new()));
+    if !args.is_object() {
+        // Else a list would pass for the fields in their order.
+        return bad(id, "bad_field", "`args` is not an object".to_owned());
+    }
     if let Some(unknown) = object.keys().next() {
         return bad(id, "bad_field", format!("unknown field `{unknown}`"));
     }
