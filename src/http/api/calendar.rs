@@ -51,7 +51,7 @@ fn calendar(details: &Details, uid: &str, page: &str, now: Timestamp) -> Option<
         format!("SUMMARY:{}", escaped(&details.title)),
         format!(
             "DESCRIPTION:{}",
-            escaped(&format!("{}\n{page}", details.description).trim_start().to_owned())
+            escaped(format!("{}\n{page}", details.description).trim_start())
         ),
         format!("URL:{page}"),
         "END:VEVENT".to_owned(),

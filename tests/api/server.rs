@@ -1,0 +1,190 @@
+//! A server, and how tests ask it.
+
+use std::time::Duration;
+
+use hubbub::config::{Options, Secrets};
+use hubbub::hub::CommandError;
+use hubbub::room::audience::{Address, Visitor};
+use hubbub::room::{Actor, Answer, Command, PersonId, Personal, RoomId, ViewerId};
+use hubbub::serve::Serving;
+use reqwest::{Method, RequestBuilder, StatusCode, header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) struct Server {
+    pub(crate) serving: Serving,
+    folder: TempDir,
+    http: reqwest::Client,
+    /// An operator's token.
+    pub(crate) operator: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: header::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(folder: TempDir) -> Self {
+        let options = Options {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            data: Some(folder.path().join("data")),
+            trusted_proxy: Some(vec!["127.0.0.1".to_owned()]),
+            ..Options::default()
+        };
+        let config = options.check(Secrets::default()).unwrap();
+        let serving = Serving::start(config).await.unwrap();
+        let app = &serving.app;
+        let operator = app.auth.operator_token(PersonId(1), app.clock.now()).token;
+        Self {
+            serving,
+            folder,
+            http: reqwest::Client::new(),
+            operator,
+        }
+    }
+
+    /// Stops, and starts again on the same data.
+    pub(crate) async fn restart(self) -> Self {
+        self.serving.stop(Duration::from_secs(5)).await;
+        Self::start_in(self.folder).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.serving.address)
+    }
+
+    /// A request below `/api/v1`; an empty token is none.
+    pub(crate) fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        let request = self.http.request(method, self.url(&format!("/api/v1{path}")));
+        match token {
+            "" => request,
+            token => request.bearer_auth(token),
+        }
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Told {
+        let response = request.send().await.unwrap();
+        Told {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+
+    /// What stands at an address outside the API.
+    pub(crate) async fn page(&self, path: &str) -> Told {
+        self.send(self.http.get(self.url(path))).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Told {
+        self.send(self.request(Method::GET, path, token)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Told {
+        self.send(self.request(Method::POST, path, token).json(&body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, token: &str, body: Value) -> Told {
+        self.send(self.request(Method::PUT, path, token).json(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, token: &str, body: Value) -> Told {
+        self.send(self.request(Method::PATCH, path, token).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Told {
+        self.send(self.request(Method::DELETE, path, token)).await
+    }
+
+    /// Makes a public room, and gives the token of its host.
+    pub(crate) async fn room(&self, id: &str) -> String {
+        let details = json!({"title": "Lipsticks", "host": "Ann", "goals": {"viewers": 100}});
+        let created = self
+            .post("/rooms", &self.operator, json!({"id": id, "details": details}))
+            .await;
+        let created = created.is(201);
+        self.accepted(id, created["invitation"].as_str().unwrap()).await
+    }
+
+    /// A room on air, and the token of its host.
+    pub(crate) async fn live_room(&self, id: &str) -> String {
+        let host = self.room(id).await;
+        self.post(&format!("/rooms/{id}/start"), &host, json!({})).await.is(200);
+        host
+    }
+
+    /// Invites somebody and takes the invitation up: their token.
+    pub(crate) async fn join(&self, room: &str, role: Value, name: &str) -> String {
+        let invite = json!({"role": role, "name": name});
+        let path = format!("/rooms/{room}/invitations");
+        let invited = self.post(&path, &self.operator, invite).await.is(201);
+        self.accepted(room, invited["link"].as_str().unwrap()).await
+    }
+
+    async fn accepted(&self, room: &str, link: &str) -> String {
+        let (_, code) = link.split_once("#invite=").unwrap();
+        let path = format!("/rooms/{room}/invitations/accept");
+        let accepted = self.post(&path, "", json!({"code": code})).await.is(200);
+        accepted["token"].as_str().unwrap().to_owned()
+    }
+
+    /// What a viewer does, as over a socket.
+    pub(crate) async fn viewer_does(&self, room: &str, viewer: u128, command: Command) -> Result<Answer, CommandError> {
+        let visitor = Visitor {
+            id: ViewerId(viewer),
+            name: Personal(format!("Guest {viewer}")),
+            store: false,
+            address: Address {
+                key: viewer as u64,
+                masked: "203.0.113.x".to_owned(),
+            },
+        };
+        let room = RoomId::new(room).unwrap();
+        let done = self
+            .serving
+            .app
+            .hub
+            .command(&room, Actor::Viewer(visitor), command)
+            .await?;
+        Ok(done.answer)
+    }
+}
+
+impl Told {
+    /// The body, of an answer with this status.
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status.as_u16(), status, "{text}");
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// A typed refusal.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
+        let body = self.is(status);
+        assert_eq!(body["error"]["code"], code, "{body}");
+        assert!(body["error"]["message"].as_str().is_some_and(|text| !text.is_empty()));
+        body
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
+        let value = self.headers.get(&name).unwrap_or_else(|| panic!("no {name}: {self:?}"));
+        value.to_str().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn text(self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        String::from_utf8(self.body).unwrap()
+    }
+}
