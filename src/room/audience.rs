@@ -469,6 +469,8 @@ pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decisi
     let ended = room.show.state() == State::Ended;
     // The numbers of a show are final with its end.
     let taps = if ended { 0 } else { pulse.taps };
+    let entries = room.draws.entries_open().into_iter();
+    let entries = entries.map(|(draw, count)| (draw.clone(), count));
     let totals = Totals {
         watching: changes.watching,
         viewers: if ended {
@@ -478,7 +480,7 @@ pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decisi
         },
         likes: audience.totals.likes.saturating_add(taps),
         remaining: room.discounts.remaining(),
-        entries: open_entries(room),
+        entries: entries.collect(),
     };
     let restarted = node.is_some_and(|node| node.run != pulse.run && !node.here.is_empty());
     let beat = audience.live.runs() && totals.watching > 0;
@@ -497,11 +499,6 @@ pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decisi
         forgotten_at: changes.forgotten_at,
         totals,
     }))
-}
-
-fn open_entries(room: &Room) -> BTreeMap<Key, u32> {
-    let open = room.draws.entries_open();
-    open.map(|(id, entries)| (id.clone(), entries)).into_iter().collect()
 }
 
 /// What a pulse changes: only what has an effect.
@@ -600,7 +597,7 @@ impl Changes {
     }
 }
 
-/// Where a viewer stands in [`Audience::viewers`]; numbers begin with 1.
+/// Where a viewer stands in [`Audience::viewers`]: numbers begin with 1, and 0 stands nowhere.
 fn index(number: ViewerNo) -> usize {
     (number.0 as usize).wrapping_sub(1)
 }
@@ -847,5 +844,303 @@ impl Audience {
     pub fn watched_ms_total(&self, now: Timestamp) -> u64 {
         let clocks = u64::from(self.watch.counting) * self.live.at(now);
         self.watch.over_ms + clocks.saturating_sub(self.watch.from_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::show::{Create, Details, End};
+    use super::super::{Actor, Command, Empty, Luck, PersonId, RoomId};
+    use super::*;
+
+    const HOST: Actor = Actor::Operator(PersonId(1));
+
+    /// A room and what two nodes report to it; times in seconds.
+    struct Scene {
+        room: Room,
+        numbers: BTreeMap<(u32, u64), u64>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let mut scene = Self {
+                room: Room::new(RoomId::new("show").unwrap()),
+                numbers: BTreeMap::new(),
+            };
+            let details = Details {
+                title: "Lipsticks".into(),
+                host: "Lina".into(),
+                ..Details::default()
+            };
+            scene.ask(&HOST, Command::Create(Create { details }), 0).unwrap();
+            scene
+        }
+
+        fn live() -> Self {
+            let mut scene = Self::new();
+            scene.ask(&HOST, Command::Start(Empty {}), 0).unwrap();
+            scene
+        }
+
+        /// How many events came of it.
+        fn ask(&mut self, actor: &Actor, command: Command, second: u64) -> Result<usize, Refusal> {
+            let now = Timestamp(second * 1_000);
+            self.room.fire_due(now, &mut Luck::new([1; 32]));
+            let decision = self.room.decide(actor, &command, now, &mut Luck::new([2; 32]))?;
+            for event in &decision.events {
+                self.room.apply(event, now);
+            }
+            Ok(decision.events.len())
+        }
+
+        /// The next pulse of a node's run.
+        fn pulse(&mut self, (node, run): (u32, u64), came: &[(&str, u64)], left: &[(&str, u64)], second: u64) -> usize {
+            let number = self.numbers.entry((node, run)).or_default();
+            *number += 1;
+            let pulse = Pulse {
+                node,
+                run,
+                number: *number,
+                arrived: came.iter().map(|(who, at)| arrival(who, *at)).collect(),
+                left: left.iter().map(|(who, at)| departure(who, *at)).collect(),
+                ..Pulse::default()
+            };
+            self.ask(&Actor::Server, Command::Pulse(pulse), second).unwrap()
+        }
+
+        fn forget(&mut self, (node, run): (u32, u64), second: u64) {
+            let number = self.numbers.entry((node, run)).or_default();
+            *number += 1;
+            let pulse = Pulse {
+                node,
+                run,
+                number: *number,
+                forget_earlier_runs_at: Some(Timestamp(second * 1_000)),
+                ..Pulse::default()
+            };
+            self.ask(&Actor::Server, Command::Pulse(pulse), second).unwrap();
+        }
+
+        fn taps(&mut self, taps: u64, second: u64) -> usize {
+            let number = self.numbers.entry((1, 1)).or_default();
+            *number += 1;
+            let pulse = Pulse {
+                node: 1,
+                run: 1,
+                number: *number,
+                taps,
+                ..Pulse::default()
+            };
+            self.ask(&Actor::Server, Command::Pulse(pulse), second).unwrap()
+        }
+
+        fn watching(&self) -> u32 {
+            self.room.audience.totals.watching
+        }
+
+        /// Seconds watched; all viewers together where `who` is empty.
+        fn watched(&self, who: &str, second: u64) -> u64 {
+            let now = Timestamp(second * 1_000);
+            let audience = &self.room.audience;
+            let ms = match audience.number(id(who)) {
+                Some(number) => audience.watched_ms(number, now),
+                None => audience.watched_ms_total(now),
+            };
+            ms / 1_000
+        }
+
+        fn name(&self, who: &str) -> &str {
+            let number = self.room.audience.number(id(who)).unwrap();
+            self.room.audience.viewer(number).unwrap().name.as_str()
+        }
+    }
+
+    fn id(who: &str) -> ViewerId {
+        ViewerId(who.bytes().fold(0, |id, byte| id << 8 | u128::from(byte)))
+    }
+
+    fn arrival(who: &str, second: u64) -> Arrival {
+        Arrival {
+            id: id(who),
+            name: who.into(),
+            store: false,
+            at: Timestamp(second * 1_000),
+        }
+    }
+
+    fn departure(who: &str, second: u64) -> Departure {
+        Departure {
+            id: id(who),
+            at: Timestamp(second * 1_000),
+        }
+    }
+
+    fn viewer(who: &str) -> Actor {
+        Actor::Viewer(Visitor {
+            id: id(who),
+            name: who.into(),
+            store: false,
+            address: Address::default(),
+        })
+    }
+
+    fn rename(name: &str) -> Command {
+        Command::Rename(Rename { name: name.into() })
+    }
+
+    #[test]
+    fn viewers_are_counted_once_wherever_and_how_often_they_are() {
+        let mut scene = Scene::live();
+        scene.pulse((1, 1), &[("ann", 1), ("bob", 1)], &[], 2);
+        scene.pulse((2, 1), &[("ann", 3)], &[], 4);
+        assert_eq!((scene.watching(), scene.room.audience.totals.viewers), (2, 2));
+        scene.pulse((1, 1), &[], &[("ann", 10)], 22);
+        assert_eq!(scene.watching(), 2, "still at the other node");
+        scene.pulse((2, 1), &[], &[("ann", 15)], 27);
+        assert_eq!((scene.watching(), scene.room.audience.totals.viewers), (1, 2));
+        assert_eq!(scene.room.audience.peak, Some((2, Timestamp(2_000))));
+        assert_eq!(scene.watched("ann", 30), 14, "from 1 to 15");
+        assert_eq!(scene.watched("", 30), 14 + 29, "and bob's");
+    }
+
+    #[test]
+    fn a_pulse_that_comes_again_counts_once() {
+        let mut scene = Scene::live();
+        assert_eq!(scene.taps(30, 1), 1);
+        scene.numbers.clear();
+        assert_eq!(scene.taps(30, 2), 0);
+        assert_eq!(scene.taps(12, 3), 1);
+        assert_eq!(scene.room.audience.totals.likes, 42);
+    }
+
+    #[test]
+    fn a_pulse_with_nothing_new_is_no_event_but_a_minute_apart() {
+        let mut scene = Scene::live();
+        assert_eq!(scene.pulse((1, 1), &[], &[], 1), 0);
+        assert_eq!(scene.pulse((1, 1), &[("ann", 1)], &[], 2), 1);
+        assert_eq!(scene.pulse((1, 1), &[("ann", 3)], &[("bob", 3)], 3), 0);
+        assert_eq!(scene.pulse((1, 1), &[], &[], 61), 0);
+        assert_eq!(scene.pulse((1, 1), &[], &[], 62), 1, "somebody watches");
+        scene.pulse((1, 1), &[], &[("ann", 63)], 75);
+        assert_eq!(scene.pulse((1, 1), &[], &[], 200), 0, "nobody does");
+    }
+
+    #[test]
+    fn watch_time_is_live_time_while_present() {
+        let mut scene = Scene::new();
+        scene.pulse((1, 1), &[("ann", 1)], &[], 2);
+        scene.ask(&HOST, Command::Start(Empty {}), 10).unwrap();
+        scene.ask(&HOST, Command::Pause(Empty {}), 20).unwrap();
+        assert_eq!(scene.watched("ann", 25), 10, "the pause does not count");
+        scene.pulse((1, 1), &[], &[("ann", 18)], 30);
+        assert_eq!(scene.watched("ann", 30), 8, "she had left before it");
+        scene.ask(&HOST, Command::Resume(Empty {}), 40).unwrap();
+        scene.pulse((1, 1), &[("ann", 45)], &[], 46);
+        scene.ask(&HOST, Command::End(End::default()), 50).unwrap();
+        scene.pulse((1, 1), &[], &[], 70);
+        assert_eq!(scene.watched("ann", 90), 8 + 15, "the show ended at 60");
+        assert_eq!(scene.watched("", 90), 23);
+    }
+
+    #[test]
+    fn an_outage_keeps_everybody_present_in_grace_and_is_not_watched() {
+        let mut scene = Scene::live();
+        scene.pulse((1, 1), &[("ann", 0), ("bob", 0)], &[], 1);
+        scene.taps(5, 10);
+        // The process died after its pulse at 10; another one starts at 100.
+        scene.pulse((1, 2), &[("ann", 101)], &[], 102);
+        assert_eq!(scene.watching(), 2);
+        assert_eq!((scene.watched("ann", 103), scene.watched("bob", 103)), (12, 10));
+        let bob = scene.room.audience.number(id("bob")).unwrap();
+        assert!(scene.room.audience.is_present(bob));
+        scene.forget((1, 2), 112);
+        assert_eq!(scene.watching(), 1);
+        assert!(!scene.room.audience.is_present(bob));
+        scene.pulse((1, 2), &[("bob", 120)], &[], 120);
+        assert_eq!(scene.watched("bob", 125), 15);
+    }
+
+    #[test]
+    fn the_process_that_is_gone_is_not_listened_to() {
+        let mut scene = Scene::live();
+        scene.pulse((1, 1), &[("ann", 0)], &[], 1);
+        scene.pulse((1, 2), &[("ann", 5)], &[], 6);
+        assert_eq!(scene.pulse((1, 1), &[("bob", 6)], &[], 7), 0);
+    }
+
+    #[test]
+    fn a_bad_name_or_the_staffs_becomes_guest_and_four_digits() {
+        let mut scene = Scene::live();
+        scene.pulse((1, 1), &[("ann", 0), ("L I N A", 0), ("\u{202e}", 0)], &[], 1);
+        assert_eq!(scene.name("ann"), "ann");
+        for who in ["L I N A", "\u{202e}"] {
+            let digits = scene.name(who).strip_prefix("Guest ").unwrap();
+            assert!(digits.len() == 4 && digits.parse::<u32>().is_ok(), "{digits}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_changed_once_a_minute_and_never_to_the_staffs() {
+        let mut scene = Scene::live();
+        assert_eq!(
+            scene.ask(&viewer("ann"), rename("Anna"), 10),
+            Ok(2),
+            "known now, and renamed"
+        );
+        assert_eq!(scene.ask(&viewer("ann"), rename("Anna"), 11), Ok(0), "a retry");
+        let retry_after_ms = 59_000;
+        assert_eq!(
+            scene.ask(&viewer("ann"), rename("Annie"), 11),
+            Err(Refusal::RateLimited { retry_after_ms })
+        );
+        assert_eq!(scene.ask(&viewer("ann"), rename("Ｌina"), 70), Err(Refusal::NameTaken));
+        assert_eq!(scene.ask(&viewer("ann"), rename("Annie"), 70), Ok(1));
+        assert!(matches!(
+            scene.ask(&viewer("ann"), rename(""), 200),
+            Err(Refusal::BadText { .. })
+        ));
+    }
+
+    #[test]
+    fn the_numbers_are_final_with_the_end() {
+        let mut scene = Scene::live();
+        scene.pulse((1, 1), &[("ann", 0)], &[], 1);
+        scene.taps(7, 2);
+        scene.ask(&viewer("eve"), rename("Eve 2"), 3).unwrap();
+        scene.ask(&HOST, Command::End(End::default()), 4).unwrap();
+        scene.taps(9, 20);
+        scene.pulse((1, 1), &[("bob", 21), ("cat", 21), ("dan", 21)], &[], 22);
+        let summary = scene.room.summary(Timestamp(99_000));
+        assert_eq!((summary.likes, summary.viewers), (7, 2));
+        assert_eq!(summary.peak.map(|peak| peak.viewers), Some(1));
+        assert_eq!(scene.watching(), 4, "but who reads the summary is counted now");
+    }
+
+    #[test]
+    fn a_pulse_is_bounded_and_numbers_follow_the_order_of_arrival() {
+        let mut scene = Scene::live();
+        let names: Vec<_> = (0..=PULSE_CHANGES_MAX).map(|n| format!("v{n}")).collect();
+        let came: Vec<_> = names.iter().map(|name| arrival(name, 1)).collect();
+        let pulse = |arrived: &[Arrival]| Pulse {
+            node: 1,
+            run: 1,
+            number: 1,
+            arrived: arrived.to_vec(),
+            ..Pulse::default()
+        };
+        let refused = scene.ask(&Actor::Server, Command::Pulse(pulse(&came)), 1);
+        assert!(matches!(refused, Err(Refusal::Full { .. })));
+        let most = &came[..PULSE_CHANGES_MAX];
+        scene.ask(&Actor::Server, Command::Pulse(pulse(most)), 1).unwrap();
+        assert_eq!(scene.room.audience.number(id("v0")), Some(ViewerNo(1)));
+        assert_eq!(scene.room.audience.number(id("v1999")), Some(ViewerNo(2_000)));
+    }
+
+    #[test]
+    fn a_viewer_takes_little_memory() {
+        // Besides the struct: a name of 20 bytes, 16 + 4 bytes in the map of numbers and 4 in a node's set, both
+        // trees at their worst half full.
+        let bytes = size_of::<Viewer>() + 24 + 2 * (20 + 4);
+        assert!(bytes < 300, "{bytes} bytes");
     }
 }

@@ -13,6 +13,12 @@ use super::show::{Change, Details, Goals, State};
 use super::staff::By;
 use super::{Event, Hash, Key, Offset, PersonId, Personal, Room, Timestamp, ViewerId, ViewerNo, discount, draw};
 
+/// A stage as JSON. What must be there always fits, at 10 bytes a character: the details with 30 KiB, a pinned
+/// comment with 2, five open discounts with 17, the draw under way with 4. See [`Stage::fit`] for the rest.
+pub const STAGE_BYTES_MAX: usize = 64 * 1024;
+/// Comments that stay until all old cards have gone.
+const COMMENTS_KEPT: usize = 10;
+
 /// What viewers see happen. On the wire: `{"comment":{...}}`, `{"draw_opened":{...}}` and so on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -138,7 +144,7 @@ pub enum ShowChange {
 /// The details that viewers see: all but the goals.
 pub type ShownDetails = Details;
 
-/// The stage at an offset: what a keyframe carries. At most 64 KiB as JSON.
+/// The stage at an offset: what a keyframe carries. At most [`STAGE_BYTES_MAX`] as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     /// The show.
@@ -554,11 +560,47 @@ impl Event {
     }
 }
 
+impl Stage {
+    /// Leaves out what a page misses least until the rest fits, the oldest of each first: comments but the last
+    /// ten, draws and discounts that are over, the last comments, rows of the summary.
+    fn fit(mut self) -> Self {
+        let mut over = json_bytes(&self).saturating_sub(STAGE_BYTES_MAX);
+        let decided =
+            |draw: &draw::Card| matches!(draw.phase, draw::Phase::Revealed { .. } | draw::Phase::Cancelled { .. });
+        leave_out(&mut self.comments, COMMENTS_KEPT, |_| true, &mut over);
+        leave_out(&mut self.draws, 0, decided, &mut over);
+        leave_out(&mut self.discounts, 0, |discount| discount.closed.is_some(), &mut over);
+        leave_out(&mut self.comments, 0, |_| true, &mut over);
+        if let Some(summary) = &mut self.summary {
+            leave_out(&mut summary.discounts, 0, |_| true, &mut over);
+            leave_out(&mut summary.draws, 0, |_| true, &mut over);
+        }
+        self
+    }
+}
+
+/// Takes the first of those that may go out of a list of more than `kept`, as long as bytes are `over`.
+fn leave_out<T: Serialize>(list: &mut Vec<T>, kept: usize, may_go: impl Fn(&T) -> bool, over: &mut usize) {
+    let mut left = list.len();
+    list.retain(|item| {
+        let goes = *over > 0 && left > kept && may_go(item);
+        if goes {
+            left -= 1;
+            *over = over.saturating_sub(json_bytes(item));
+        }
+        !goes
+    });
+}
+
+fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+}
+
 impl Room {
     /// The stage at [`Room::head`].
     pub fn stage(&self) -> Stage {
         let ended = self.show.state() == State::Ended;
-        Stage {
+        let stage = Stage {
             show: self.show.card(),
             modes: self.comments.modes,
             comments: self.comments.on_stage.iter().cloned().collect(),
@@ -567,7 +609,8 @@ impl Room {
             draws: self.draws.cards(),
             totals: self.audience.totals.clone(),
             summary: ended.then(|| self.summary(self.at)),
-        }
+        };
+        stage.fit()
     }
 
     /// The backstage at [`Room::head`].
