@@ -131,6 +131,11 @@ impl Model {
         }
     }
 
+    /// How many were ever opened.
+    pub(crate) fn opened(&self) -> u64 {
+        self.offers.values().filter(|offer| offer.opened.is_some()).count() as u64
+    }
+
     pub(crate) fn claim(&self, visitor: &Visitor, id: &Key, unit: u32, now: u64) -> Result<Granted, &'static str> {
         let offer = self.offers.get(id).ok_or("unknown_discount")?;
         let mine: Vec<_> = offer.grants.iter().filter(|grant| grant.viewer == visitor.id).collect();

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use hubbub::room::audience::{Address, Arrival, Departure, GRACE_MS, Pulse, Rename, Visitor};
 use hubbub::room::comment::{self, Post, SetModes};
 use hubbub::room::discount::{self, AddCodes, Claim, Closes, CodeSource, Gate, Off, Prepare, Redeem, Terms, WhoCounts};
-use hubbub::room::draw::{self, EntryReceipt};
-use hubbub::room::show::{Change, Create, Details, End, OpenDrawAtEnd};
+use hubbub::room::draw::{self, DrawEvent, EntryReceipt};
+use hubbub::room::show::{Change, Create, Details, End, OpenDrawAtEnd, ShowEvent};
 use hubbub::room::staff::{AcceptInvitation, AddStore, Invite, Rights, Role};
 use hubbub::room::{
     Actor, Answer, Command, Decision, Empty, Event, Key, Luck, Offset, PersonId, Refusal, Room, RoomId, Timestamp,
@@ -31,11 +31,47 @@ fn setting(name: &str, default: u64) -> u64 {
 #[test]
 fn random_shows_with_random_accidents_keep_every_promise() {
     let first = setting("HUBBUB_SIM_FIRST_SEED", 1);
-    for seed in first..first + setting("HUBBUB_SIM_SEEDS", 24) {
+    let seeds = setting("HUBBUB_SIM_SEEDS", 24);
+    let mut seen = BTreeMap::new();
+    for seed in first..first + seeds {
         println!("seed {seed}");
-        Simulation::new(seed).run(setting("HUBBUB_SIM_COMMANDS", 400));
+        let mut simulation = Simulation::new(seed);
+        simulation.run(setting("HUBBUB_SIM_COMMANDS", 600));
+        for (what, times) in simulation.seen {
+            *seen.entry(what).or_insert(0) += times;
+        }
+    }
+    println!("{seen:?}");
+    for what in EXPECTED.iter().filter(|_| seeds >= 20) {
+        assert!(seen.contains_key(*what), "no show had: {what}");
     }
 }
+
+/// What random shows must come across to be worth anything.
+const EXPECTED: &[&str] = &[
+    "granted",
+    "granted again",
+    "claim: closed",
+    "claim: limit_reached",
+    "claim: not_open",
+    "claim: sold_out",
+    "claim: store_only",
+    "claim: too_many_here",
+    "claim: watch_longer",
+    "redemption: already_used",
+    "redemption: expired",
+    "redemption: ok",
+    "redemption: not_live",
+    "redemption: unknown",
+    "commented",
+    "commented again",
+    "entered",
+    "entered again",
+    "winners revealed",
+    "pulse again",
+    "lost batch",
+    "show ended",
+];
 
 #[test]
 fn the_same_seed_gives_the_same_show() {
@@ -80,6 +116,9 @@ struct Simulation {
     comments: BTreeMap<(ViewerId, String), Offset>,
     comments_count: u64,
     entries: BTreeMap<(ViewerId, Key), EntryReceipt>,
+    draws_opened: u64,
+    last_draw: Option<Key>,
+    seen: BTreeMap<String, u32>,
 }
 
 impl Simulation {
@@ -113,6 +152,9 @@ impl Simulation {
             comments: BTreeMap::new(),
             comments_count: 0,
             entries: BTreeMap::new(),
+            draws_opened: 0,
+            last_draw: None,
+            seen: BTreeMap::new(),
         };
         simulation.hire();
         simulation
@@ -157,6 +199,13 @@ impl Simulation {
     fn run(&mut self, commands: u64) {
         self.must(&OPERATOR, Command::Start(Empty {}));
         for step in 0..commands {
+            if step == commands * 9 / 10 && self.chance(2) {
+                let end = End {
+                    grace_ms: self.roll(2) * 60_000,
+                    open_draw: Some(OpenDrawAtEnd::Draw),
+                };
+                self.ask(&OPERATOR, &Command::End(end));
+            }
             self.pass_time(step * 10 > commands * 9);
             self.step();
             if step % 50 == 0 {
@@ -175,16 +224,20 @@ impl Simulation {
         self.roll(one_in) == 0
     }
 
+    fn saw(&mut self, what: impl Into<String>) {
+        *self.seen.entry(what.into()).or_default() += 1;
+    }
+
     fn luck(&mut self) -> Luck {
         Luck::new(self.dice.bytes())
     }
 
     fn pass_time(&mut self, near_the_end: bool) {
-        self.now += match self.roll(40) {
-            0..20 => 0,
-            20..30 => self.roll(100),
-            30..38 => self.roll(2_000),
-            38 => self.roll(20_000),
+        self.now += match self.roll(200) {
+            0..100 => 0,
+            100..160 => self.roll(100),
+            160..196 => self.roll(1_000),
+            196..199 => self.roll(20_000),
             _ if near_the_end => self.roll(3_600_000),
             _ => self.roll(90_000),
         };
@@ -193,15 +246,15 @@ impl Simulation {
     /// Fires what is due, then decides. `None` when the batch was lost: certainly not written.
     fn ask(&mut self, actor: &Actor, command: &Command) -> Option<Result<Decision, Refusal>> {
         let now = Timestamp(self.now);
-        if self.now >= self.held_until {
+        let due = self.room.next_deadline().is_some_and(|due| due <= now);
+        if due && self.now >= self.held_until {
             let mut luck = self.luck();
             let mut before = self.room.clone();
-            let fired = self.room.fire_due(now, &mut luck);
-            assert!(self.room.next_deadline().is_none_or(|due| due > now), "still due");
-            for event in fired {
+            for event in self.room.fire_due(now, &mut luck) {
                 before.apply(&event, now);
-                self.note(&before, event);
+                self.note(event);
             }
+            assert!(self.room.next_deadline().is_none_or(|due| due > now), "still due");
             assert_eq!(before, self.room, "what was fired is what was applied");
         }
         let seed = self.dice.bytes();
@@ -209,12 +262,12 @@ impl Simulation {
         let again = self.room.decide(actor, command, now, &mut Luck::new(seed));
         assert_eq!(decided, again, "a decision depends on nothing else");
         if self.chance(25) {
+            self.saw("lost batch");
             return None;
         }
         for event in decided.iter().flat_map(|decision| decision.events.clone()) {
             self.room.apply(&event, now);
-            let room = self.room.clone();
-            self.note(&room, event);
+            self.note(event);
         }
         Some(decided)
     }
@@ -230,7 +283,7 @@ impl Simulation {
         }
     }
 
-    fn note(&mut self, room: &Room, event: Event) {
+    fn note(&mut self, event: Event) {
         self.model.happened(&event, self.now);
         if let Event::Audience(hubbub::room::audience::AudienceEvent::Met { id, .. }) = &event {
             self.model.known.insert(*id);
@@ -238,7 +291,16 @@ impl Simulation {
         if let Event::Draw(event) = &event {
             self.draws.happened(event);
         }
-        self.secrets.happened(&event, room);
+        match &event {
+            Event::Draw(DrawEvent::Revealed { winners, .. }) if !winners.is_empty() => self.saw("winners revealed"),
+            Event::Draw(DrawEvent::Opened { card, .. }) => {
+                self.draws_opened += 1;
+                self.last_draw = Some(card.id.clone());
+            }
+            Event::Show(ShowEvent::Ended { .. }) => self.saw("show ended"),
+            _ => {}
+        }
+        self.secrets.happened(&event, &self.room);
         self.log.push((event, self.now));
     }
 
@@ -308,6 +370,7 @@ impl Simulation {
         }
         if duplicate {
             assert_eq!(decision.events, [], "a pulse counts once");
+            self.saw("pulse again");
             return;
         }
         if decision.events.is_empty() {
@@ -430,8 +493,10 @@ impl Simulation {
             })) => match known {
                 Some(first) => {
                     assert_eq!((comment, events), (first, Vec::new()), "a retry does not post twice");
+                    self.saw("commented again");
                 }
                 None => {
+                    self.saw("commented");
                     self.comments_count += 1;
                     self.comments.insert((visitor.id, nonce), comment);
                 }
@@ -469,9 +534,12 @@ impl Simulation {
     // Draws
 
     fn draw(&mut self) {
-        let id = key(&format!("draw{}", self.roll(6)));
+        let id = match &self.last_draw {
+            Some(last) if self.dice.below(2) == 0 => last.clone(),
+            _ => key(&format!("draw{}", self.draws_opened + self.dice.below(2))),
+        };
         let by_id = draw::ById { draw: id.clone() };
-        let command = match self.roll(16) {
+        let command = match self.roll(24) {
             0..3 => Command::PrepareDraw(draw::Prepare {
                 id,
                 rules: self.rules(),
@@ -538,8 +606,12 @@ impl Simulation {
                 events,
                 answer: Answer::Entry(receipt),
             })) => match known {
-                Some(first) => assert_eq!((receipt, events), (first, Vec::new()), "an entry counts once"),
+                Some(first) => {
+                    assert_eq!((receipt, events), (first, Vec::new()), "an entry counts once");
+                    self.saw("entered again");
+                }
                 None => {
+                    self.saw("entered");
                     self.entries.insert((visitor.id, id), receipt);
                 }
             },
@@ -552,24 +624,28 @@ impl Simulation {
     // Discounts
 
     fn discount(&mut self) {
-        let id = self.any_discount();
-        let by_id = discount::ById { discount: id.clone() };
+        let id = self.next_discount();
         match self.roll(12) {
-            0..4 => self.prepare(id),
-            4..6 => self.add_codes(id),
-            6..10 => self.open(id),
-            10 => {
-                if let Some(Ok(_)) = self.ask(&OPERATOR, &Command::CloseDiscount(by_id)) {
-                    let offer = self.model.offers.get_mut(&id).expect("known");
-                    offer.opened.as_mut().expect("opened").closed = true;
-                }
-            }
+            0..5 => self.prepare(id),
+            5..7 => self.add_codes(id),
+            7..10 => self.open(id),
+            10 => self.close(),
             _ => {
-                if let Some(Ok(_)) = self.ask(&OPERATOR, &Command::RemoveDiscount(by_id)) {
+                let remove = Command::RemoveDiscount(discount::ById { discount: id.clone() });
+                if let Some(Ok(_)) = self.ask(&OPERATOR, &remove) {
                     let removed = self.model.offers.remove(&id).expect("known");
                     assert!(removed.opened.is_none());
                 }
             }
+        }
+    }
+
+    fn close(&mut self) {
+        let id = self.any_discount();
+        let close = Command::CloseDiscount(discount::ById { discount: id.clone() });
+        if let Some(Ok(_)) = self.ask(&OPERATOR, &close) {
+            let offer = self.model.offers.get_mut(&id).expect("known");
+            offer.opened.as_mut().expect("opened").closed = true;
         }
     }
 
@@ -626,7 +702,10 @@ impl Simulation {
                 grants: Vec::new(),
                 uses: Vec::new(),
             };
-            self.model.offers.insert(id, offer);
+            self.model.offers.insert(id.clone(), offer);
+            if self.chance(2) {
+                self.open(id);
+            }
         }
     }
 
@@ -694,7 +773,7 @@ impl Simulation {
     fn claim(&mut self) {
         let visitor = self.any_visitor();
         let discount = self.any_discount();
-        let unit = self.roll(4) as u32;
+        let unit = [1, 1, 1, 1, 1, 2, 2, 3, 4, 0][self.roll(10) as usize];
         let claim = Claim {
             discount: discount.clone(),
             unit,
@@ -716,6 +795,11 @@ impl Simulation {
             Ok(decision) => panic!("not a claim: {decision:?}"),
         };
         assert_eq!(got, expected, "{visitor:?} claims {discount} {unit}");
+        self.saw(match &got {
+            Ok(Granted::New(_)) => "granted".into(),
+            Ok(Granted::Again(_)) => "granted again".into(),
+            Err(refusal) => format!("claim: {refusal}"),
+        });
         if let Ok(Granted::New(code)) = got {
             self.model.granted(&visitor, &discount, unit, code);
         }
@@ -723,8 +807,11 @@ impl Simulation {
 
     fn redeem(&mut self) {
         let id = self.any_discount();
-        let codes = self.model.offers.get(&id).map_or(&[][..], |offer| &offer.codes);
-        let place = self.dice.below(codes.len() as u64 + 1) as usize;
+        let offer = self.model.offers.get(&id);
+        let codes = offer.map_or(&[][..], |offer| &offer.codes);
+        // Mostly codes that somebody has.
+        let places = offer.map_or(0, |offer| offer.grants.len() as u64) + 2;
+        let place = self.dice.below(places) as usize;
         let code = codes
             .get(place)
             .map_or("NOBODYS".to_owned(), |code| code.to_lowercase().replace('-', " "));
@@ -743,6 +830,7 @@ impl Simulation {
         let outcome = serde_json::to_value(redemption.outcome).unwrap();
         let (expected, new) = self.model.redeem(&code, order.as_deref(), self.now);
         assert_eq!(outcome, expected, "{code} for {order:?}");
+        self.saw(format!("redemption: {expected}"));
         if let Some(((id, place), order)) = new.zip(order) {
             let offer = self.model.offers.get_mut(&id).expect("known");
             offer.uses.push((place, order));
@@ -842,8 +930,20 @@ impl Simulation {
         self.staff[n].clone()
     }
 
+    /// One that is open, or was opened lately, or is the next.
     fn any_discount(&mut self) -> Key {
-        key(&format!("deal{}", self.roll(8)))
+        let open = self.model.offers.iter().filter(|(_, offer)| offer.is_open(self.now));
+        let open: Vec<_> = open.map(|(id, _)| id.clone()).collect();
+        if open.is_empty() || self.chance(3) {
+            let back = self.roll(5);
+            return deal(self.model.opened().saturating_sub(back));
+        }
+        let which = self.roll(open.len() as u64) as usize;
+        open[which].clone()
+    }
+
+    fn next_discount(&mut self) -> Key {
+        deal(self.model.opened())
     }
 
     fn who(&mut self) -> Option<WhoCounts> {
@@ -867,6 +967,10 @@ fn visitor(n: u64, dice: &mut Luck) -> Visitor {
             masked: format!("10.0.{address}.x"),
         },
     }
+}
+
+fn deal(n: u64) -> Key {
+    key(&format!("deal{n:03}"))
 }
 
 fn key(text: &str) -> Key {
