@@ -476,6 +476,9 @@ impl RoomTask {
             | Event::Comment(CommentEvent::Muted { viewer, .. } | CommentEvent::Unmuted { viewer, .. }) => {
                 vec![*viewer]
             }
+            Event::Discount(DiscountEvent::Redeemed { id, index, .. }) => {
+                self.room.discounts.holder(id, *index).into_iter().collect()
+            }
             Event::Draw(DrawEvent::Revealed { winners, .. } | DrawEvent::Redrawn { winners, .. }) => {
                 winners.iter().map(|winner| winner.by).collect()
             }

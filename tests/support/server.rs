@@ -64,6 +64,29 @@ impl Server {
         self.child.wait().expect("it was started here");
     }
 
+    /// Starts another server on a copy of the data as it is on the disk now.
+    pub(crate) async fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for file in std::fs::read_dir(self.folder.path()).expect("it exists") {
+            let file = file.expect("it can be read").path();
+            let name = file.file_name().expect("a file has a name");
+            if file.is_file() {
+                std::fs::copy(&file, folder.path().join(name)).expect("it can be copied");
+            }
+        }
+        let (child, address) = spawn(folder.path(), &self.arguments);
+        let copy = Self {
+            folder,
+            arguments: self.arguments.clone(),
+            child,
+            address,
+            operator: self.operator.clone(),
+            http: reqwest::Client::new(),
+        };
+        copy.until_ready().await;
+        copy
+    }
+
     /// Starts it again on the same data, on a new port.
     pub(crate) async fn restart(&mut self) {
         (self.child, self.address) = spawn(self.folder.path(), &self.arguments);

@@ -7,6 +7,7 @@ mod server;
 
 mod bad_input;
 mod crash;
+mod draw;
 mod rush;
 mod show;
 mod slow;

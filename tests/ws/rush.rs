@@ -67,7 +67,8 @@ async fn exactly_the_quota_is_granted_and_everybody_else_is_told_sold_out() {
         .collect();
     let codes: BTreeSet<_> = told
         .iter()
-        .filter_map(|told| matches!(told, Told::Code(_)).then(|| format!("{told:?}")))
+        .filter(|told| matches!(told, Told::Code(_)))
+        .map(|told| format!("{told:?}"))
         .collect();
     assert_eq!(codes.len(), QUOTA as usize, "each code is granted once");
     assert_eq!(

@@ -157,6 +157,12 @@ impl Discount {
 }
 
 impl Discounts {
+    /// Who claimed the code at this place of a discount's list; nobody in particular has a shared code.
+    pub fn holder(&self, id: &Key, index: u32) -> Option<ViewerNo> {
+        let claims = &self.by_id.get(id)?.claims;
+        claims.list.get(index as usize).map(|granted| granted.0)
+    }
+
     pub(super) fn find(&self, id: &Key) -> Result<&Discount, Refusal> {
         self.by_id.get(id).ok_or(Refusal::UnknownDiscount)
     }
