@@ -189,7 +189,7 @@ test("a close from 4500 on is final: it says why, and rejects what was asked", a
   const socket = it.join();
   const answer = it.connection.request("claim", { discount: "ten" });
   socket.end(4502);
-  await assert.rejects(answer, { code: "closed" });
+  await assert.rejects(answer, { code: "no_connection" });
   it.pass(60_000);
   assert.equal(it.socket(), socket);
   assert.deepEqual(it.standings, ["live", "closed: removed"]);

@@ -2,6 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { clock, compact, duration, money, off } from "../../static/js/model/format.js";
 import { speak, table, t } from "../../static/js/model/strings.js";
+import "../../static/js/viewer/strings.js";
 
 const inChinese = (read) => {
   speak("zh", false);

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { countCharacters, initial } from "../../static/js/model/text.js";
+import { countCharacters, initial, sends } from "../../static/js/model/text.js";
 
 const CASES = [
   ["", 0],
@@ -26,4 +26,13 @@ test("an avatar shows the first character of the name", () => {
   assert.equal(initial(" ann"), "A");
   assert.equal(initial("小红"), "小");
   assert.equal(initial(""), "?");
+});
+
+test("Enter sends only when no input method is composing", () => {
+  const enter = { key: "Enter", isComposing: false, keyCode: 13, shiftKey: false };
+  assert.equal(sends(enter), true);
+  assert.equal(sends({ ...enter, isComposing: true }), false);
+  assert.equal(sends({ ...enter, keyCode: 229 }), false, "Safari ends the composition before the key");
+  assert.equal(sends({ ...enter, shiftKey: true }), false);
+  assert.equal(sends({ ...enter, key: "a" }), false);
 });

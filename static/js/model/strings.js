@@ -81,7 +81,7 @@ const TABLE = {
   no_unknown_discount: ["There is no such discount.", "没有这个优惠。"],
   no_undo_over: ["It is too late to undo this.", "已经不能撤销了。"],
   no_journal_unavailable: ["It could not be saved just now. Try again.", "刚才没能保存，请重试。"],
-  no_closed_connection: ["There is no connection.", "没有连接。"],
+  no_no_connection: ["There is no connection.", "没有连接。"],
   no_other: ["It did not work. Try again.", "没有成功，请重试。"],
 };
 
@@ -164,7 +164,7 @@ function plural(text, n) {
  * @param {string} code
  */
 export function refusal(code) {
-  const key = code === "closed" ? "no_closed" : `no_${code}`;
+  const key = `no_${code}`;
   return t(TABLE[key] ? key : "no_other");
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** Text as a person counts it. */
+/** Text as a person counts and types it. */
 
 /** @type {Intl.Segmenter | null} */
 const SEGMENTER =
@@ -26,4 +26,14 @@ export function countCharacters(text, segmenter = SEGMENTER) {
 /** The first letters of a name, for an avatar. @param {string} name */
 export function initial(name) {
   return (characters(name.trim())[0] || "?").toUpperCase();
+}
+
+/**
+ * Whether a press of Enter is meant to send: not while an input method composes. Safari ends the composition
+ * before the key; it is known by 229 then.
+ *
+ * @param {{key: string, isComposing: boolean, keyCode: number, shiftKey: boolean}} event
+ */
+export function sends(event) {
+  return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
 }

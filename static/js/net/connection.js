@@ -136,7 +136,7 @@ export class Connection {
     this.connect();
   }
 
-  /** Ends it; what was asked is rejected with the code `closed`. */
+  /** Ends it; what was asked is rejected with the code `no_connection`. */
   stop() {
     if (typeof document !== "undefined") {
       document.removeEventListener("visibilitychange", this.wake);
@@ -416,5 +416,5 @@ export class Connection {
 }
 
 function closedError() {
-  return new Refused({ code: "closed", message: "the connection is closed" });
+  return new Refused({ code: "no_connection", message: "the connection is closed" });
 }

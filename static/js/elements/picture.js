@@ -1,0 +1,224 @@
+// @ts-check
+/**
+ * `<hub-picture>`: the cover, and over it the moving picture while the show is on: a file, HLS where the
+ * browser plays it by itself, or WHEP.
+ */
+
+import { h, icon, kept, setText } from "../dom.js";
+import { liveMs } from "../model/room.js";
+import { t } from "../model/strings.js";
+import { onTick } from "../model/ticker.js";
+import { watchWhep } from "../net/whep.js";
+
+/** @typedef {import("../types.js").Source} Source */
+
+/** A picture that has not moved for so long has stopped. */
+const STALLED_MS = 4_000;
+/** One that stays so is asked for anew. */
+const AGAIN_MS = 12_000;
+const SOUND = "hubbub.sound";
+
+export class PictureArea extends HTMLElement {
+  /** @param {import("../viewer/app.js").App} app */
+  start(app) {
+    this.app = app;
+    /** What is being played, as text: a change of it starts anew. @type {string} */
+    this.playing = "";
+    /** Whether there is a picture to see yet. */
+    this.visible = false;
+    this.movedAt = 0;
+    this.position = -1;
+    this.refused = false;
+    this.unplayable = false;
+    this.cover = this.querySelector("img") || h("img", { alt: "" });
+    this.cover.className = "picture__cover";
+    this.backdrop = h("div", { class: "picture__backdrop" }, this.cover);
+    this.video = h("video", { class: "picture__video", playsinline: true, preload: "auto" });
+    this.video.muted = true;
+    this.playLabel = h("span");
+    this.play = h("button", { class: "picture__play", type: "button", hidden: true, onclick: () => this.tryPlay() }, icon("play"), this.playLabel);
+    this.soundLabel = h("span");
+    this.sound = h("button", { class: "picture__sound", type: "button", hidden: true, onclick: () => this.toggleSound() }, icon("mute"), this.soundLabel);
+    this.words = h("p", { class: "picture__words", role: "status" });
+    this.showTitle = h("p", { class: "picture__title", hidden: true });
+    this.replaceChildren(this.backdrop, this.showTitle, this.video, this.play, this.sound, this.words);
+    this.video.addEventListener("playing", () => this.moved());
+    this.video.addEventListener("loadedmetadata", () => this.ready());
+    this.video.addEventListener("volumechange", () => this.showSound());
+    onTick(() => this.tick());
+  }
+
+  update() {
+    const stage = this.app?.room.stage;
+    if (!stage || !this.cover || !this.backdrop) return;
+    const { details, state } = stage.show;
+    const cover = details.cover ? `/covers/${details.cover.file}` : null;
+    if (cover && this.cover.getAttribute("src") !== cover) this.cover.src = cover;
+    if (!cover) this.cover.removeAttribute("src");
+    this.backdrop.classList.toggle("picture__backdrop--empty", !cover);
+    this.backdrop.classList.toggle("picture__backdrop--moving", state === "live" && details.kind === "audio");
+    this.playSource(state === "live" ? details.source : undefined);
+    if (this.showTitle) {
+      setText(this.showTitle, details.title);
+      this.showTitle.hidden = state !== "live" || cover !== null;
+    }
+    this.showWords();
+  }
+
+  /** @param {Source | undefined} source */
+  playSource(source) {
+    const wanted = source ? JSON.stringify(source) : "";
+    if (wanted === this.playing) return;
+    this.playing = wanted;
+    this.stopSource();
+    if (source) this.startSource(source);
+  }
+
+  /** @param {Source} source */
+  startSource(source) {
+    const video = this.video;
+    if (!video) return;
+    this.unplayable = "hls" in source && !video.canPlayType("application/vnd.apple.mpegurl");
+    if (this.unplayable) return;
+    this.movedAt = performance.now();
+    if ("whep" in source) {
+      this.whep = watchWhep(source.whep.url, (stream) => {
+        video.srcObject = stream;
+        this.tryPlay();
+      });
+    } else {
+      video.loop = "file" in source;
+      video.src = "file" in source ? source.file.url : source.hls.url;
+      this.tryPlay();
+    }
+  }
+
+  stopSource() {
+    this.whep?.stop();
+    this.whep = undefined;
+    this.refused = this.unplayable = false;
+    this.position = -1;
+    const video = this.video;
+    if (!video) return;
+    video.pause();
+    video.srcObject = null;
+    if (video.hasAttribute("src")) {
+      video.removeAttribute("src");
+      video.load();
+    }
+    this.showVideo(false);
+    if (this.app) this.app.picture = "none";
+    this.showSound();
+  }
+
+  async tryPlay() {
+    const video = this.video;
+    if (!video || !this.playing) return;
+    video.muted = !(kept.get(SOUND) === "on" && !this.app?.preview);
+    try {
+      await video.play();
+      this.refused = false;
+    } catch {
+      this.refused = !(await this.tryMuted(video));
+    }
+    this.showSound();
+    this.showWords();
+  }
+
+  /** Sound needs a tap: without it most browsers play. @param {HTMLVideoElement} video */
+  async tryMuted(video) {
+    video.muted = true;
+    try {
+      await video.play();
+      return true;
+    } catch (error) {
+      // Interrupted by another source: that one reports for itself. A broken one is found by its stillness.
+      return !(error instanceof DOMException && error.name === "NotAllowedError");
+    }
+  }
+
+  toggleSound() {
+    const video = this.video;
+    if (!video) return;
+    video.muted = !video.muted;
+    kept.set(SOUND, video.muted ? null : "on");
+    this.tryPlayIfStill();
+  }
+
+  tryPlayIfStill() {
+    if (this.video?.paused) this.video.play().catch(() => this.showWords());
+  }
+
+  /** A file is shown as if it were sent now: everybody sees the same part of it. */
+  ready() {
+    const { video, app } = this;
+    const show = app?.room.stage?.show;
+    if (!video || !app || !show) return;
+    const tall = video.videoHeight > video.videoWidth;
+    video.classList.toggle("picture__video--tall", tall);
+    if (video.loop && Number.isFinite(video.duration) && video.duration > 0) {
+      video.currentTime = (liveMs(show, app.clock.now()) / 1000) % video.duration;
+    }
+  }
+
+  moved() {
+    this.movedAt = performance.now();
+    this.showVideo(true);
+  }
+
+  /** Not `hidden`: a phone pauses a picture that has no place. @param {boolean} visible */
+  showVideo(visible) {
+    this.visible = visible;
+    this.video?.classList.toggle("picture__video--visible", visible);
+  }
+
+  tick() {
+    const { video, app } = this;
+    if (!video || !app) return;
+    if (this.playing && !this.unplayable) {
+      const moving = !video.paused && video.currentTime !== this.position;
+      this.position = video.currentTime;
+      if (moving) this.moved();
+      const still = performance.now() - (this.movedAt || 0);
+      app.picture = still > STALLED_MS ? "stalled" : "playing";
+      if (still > AGAIN_MS && !this.refused) this.again();
+    } else {
+      app.picture = "none";
+    }
+    this.showWords();
+  }
+
+  /** The picture stays still: ask for it anew. */
+  again() {
+    const source = this.app?.room.stage?.show.details.source;
+    if (!source) return;
+    this.stopSource();
+    this.startSource(source);
+  }
+
+  showSound() {
+    const { video, sound, soundLabel } = this;
+    if (!video || !sound || !soundLabel) return;
+    sound.hidden = !this.visible || this.app?.preview === true;
+    setText(soundLabel, video.muted ? t("tap_for_sound") : "");
+    sound.setAttribute("aria-label", t(video.muted ? "tap_for_sound" : "sound_off"));
+    sound.classList.toggle("picture__sound--on", !video.muted);
+    const wanted = video.muted ? "mute" : "sound";
+    if (sound.dataset.icon === wanted) return;
+    sound.dataset.icon = wanted;
+    sound.replaceChild(icon(wanted), sound.children[0]);
+  }
+
+  showWords() {
+    const { app, play, playLabel, words } = this;
+    const stage = app?.room.stage;
+    if (!stage || !play || !playLabel || !words) return;
+    play.hidden = !(this.refused && this.playing);
+    setText(playLabel, t("play"));
+    this.showSound();
+    const stalled = app.picture === "stalled" && !this.refused && app.standing.phase === "live";
+    setText(words, this.unplayable ? t("picture_unplayable") : stalled ? t("picture_stalled") : "");
+  }
+}
+
+customElements.define("hub-picture", PictureArea);

@@ -1,0 +1,175 @@
+// @ts-check
+/**
+ * What the viewer page's parts share: the room's state, the connection, and who I am. Messages change the
+ * state, the state is handed to the parts once per frame: one direction.
+ */
+
+import { kept } from "../dom.js";
+import { ServerClock } from "../model/clock.js";
+import { Outbox } from "../model/outbox.js";
+import { emptyRoom, reduce } from "../model/room.js";
+import { t } from "../model/strings.js";
+import { Connection, socketUrl } from "../net/connection.js";
+
+/** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../net/connection.js").Refused} Refused */
+
+const TOKEN = "hubbub.viewer";
+const NAME = "hubbub.name";
+
+export class App {
+  /** @param {string} room @param {URLSearchParams} query */
+  constructor(room, query) {
+    this.roomId = room;
+    /** A preview watches uncounted, muted, and as nobody. */
+    this.preview = query.has("preview");
+    this.room = emptyRoom();
+    this.clock = new ServerClock();
+    this.outbox = new Outbox({
+      get: () => kept.get(`hubbub.outbox.${room}`, "session"),
+      set: (value) => kept.set(`hubbub.outbox.${room}`, value, "session"),
+    });
+    this.triedWithoutToken = false;
+    /** Until when sending rests, server time. */
+    this.sendRestsUntil = 0;
+    /** When `mine` was heard, server time: its watch time is of then. */
+    this.mineAt = 0;
+    /** What the picture does. @type {import("../types.js").Picture} */
+    this.picture = "none";
+    /** Set by the page: draws the state soon. */
+    this.changed = () => {};
+    this.name = this.guestName();
+    const src = query.get("src") || "";
+    this.connection = new Connection({
+      url: socketUrl(room, location),
+      encoding: query.get("encoding") === "msgpack" ? "msgpack" : "json",
+      hello: () => this.hello(src),
+      onMessage: (message) => this.take(message),
+      onStanding: (standing) => this.stand(standing),
+      onTime: (time) => this.clock.sync(time),
+    });
+  }
+
+  get standing() {
+    return this.connection.standing;
+  }
+
+  /** My name as the room has it, or as I brought it. */
+  get myName() {
+    return this.room.mine.name || this.name;
+  }
+
+  start() {
+    this.connection.start();
+    for (const one of this.outbox.pending) this.post(one);
+  }
+
+  /** @param {string} src */
+  hello(src) {
+    /** @type {Record<string, any>} */
+    const args = { feed: "stage" };
+    if (this.preview) args.preview = true;
+    else {
+      const token = this.triedWithoutToken ? null : kept.get(TOKEN);
+      if (token) args.token = token;
+      args.name = this.name;
+    }
+    if (/^[a-z0-9_-]{1,40}$/.test(src)) args.src = src;
+    return args;
+  }
+
+  /** @param {Message} message */
+  take(message) {
+    this.room = reduce(this.room, message);
+    const carrier = message.keyframe || message.delta || message.pulse;
+    if (carrier) this.clock.heard(carrier.at);
+    if (message.joined) this.joined(message.joined);
+    if (message.joined || message.mine) this.mineAt = this.clock.now();
+    if (message.ask_seen) this.answerSeen();
+    if (message.delta) {
+      for (const event of message.delta.events) if (event.deleted) this.outbox.deleted(event.deleted.comments);
+    }
+    this.changed();
+  }
+
+  /** @param {import("../types.js").Joined} joined */
+  joined(joined) {
+    this.triedWithoutToken = false;
+    if (joined.token && !this.preview) kept.set(TOKEN, joined.token);
+  }
+
+  answerSeen() {
+    const cursor = this.connection.follower.cursor;
+    if (cursor) this.connection.note("seen", { offset: cursor.offset, picture: this.picture });
+  }
+
+  /** @param {import("../net/connection.js").Standing} standing */
+  stand(standing) {
+    // A token that this server does not know (its secret is new): come in as somebody new, once.
+    const refused = standing.phase === "closed" && standing.why === "not_allowed";
+    if (refused && !this.triedWithoutToken && !this.preview && kept.get(TOKEN)) {
+      this.triedWithoutToken = true;
+      this.connection.retry();
+      return;
+    }
+    this.changed();
+  }
+
+  guestName() {
+    const old = kept.get(NAME);
+    if (old) return old;
+    const [random] = crypto.getRandomValues(new Uint16Array(1));
+    const name = t("guest", { number: String(1000 + (random % 9000)) });
+    kept.set(NAME, name);
+    return name;
+  }
+
+  /** @param {string} name @throws {Refused} */
+  async rename(name) {
+    await this.connection.request("rename", { name });
+    kept.set(NAME, name);
+    this.name = name;
+    this.room = { ...this.room, mine: { ...this.room.mine, name } };
+    this.changed();
+  }
+
+  /**
+   * Posts what was written; it stays in the outbox until the room has it.
+   *
+   * @param {import("../model/outbox.js").Written} written
+   * @returns {Promise<Refused | null>} why it was refused
+   */
+  async post(written) {
+    try {
+      const answer = await this.connection.request("comment", { nonce: written.nonce, text: written.text });
+      if (answer.comment) this.outbox.sent(written.nonce, answer.comment.comment);
+      else this.outbox.remove(written.nonce);
+      this.rest(this.room.stage?.modes.slow_ms || 0);
+      return null;
+    } catch (error) {
+      const refused = /** @type {Refused} */ (error);
+      this.outbox.failed(written.nonce, refused.code);
+      this.rest(refused.retryAfterMs || 0);
+      return refused;
+    } finally {
+      this.changed();
+    }
+  }
+
+  /** Sending rests for so long. @param {number} ms */
+  rest(ms) {
+    if (ms > 0) this.sendRestsUntil = Math.max(this.sendRestsUntil, this.clock.now() + ms);
+  }
+
+  /** How long until the next comment is taken, ms. */
+  get cooldownMs() {
+    const { next_comment_at = 0, muted_until = 0 } = this.room.mine;
+    return Math.max(0, Math.max(this.sendRestsUntil, next_comment_at, muted_until) - this.clock.now());
+  }
+
+  /** My watch time by now, ms, as far as this page can know it. */
+  get watchedMs() {
+    const live = this.room.stage?.show.state === "live";
+    return this.room.mine.watched_ms + (live ? Math.max(0, this.clock.now() - this.mineAt) : 0);
+  }
+}
