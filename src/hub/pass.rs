@@ -12,8 +12,9 @@ use super::connection::{Connection, Flushed, Written};
 use super::feed::{Feed, PASSES, Shared, raw_frame};
 use super::mailbox::{Lane, Refused, Work};
 use super::room_handle::RoomHandle;
+use crate::auth::Auth;
 use crate::protocol::{Close, FeedKind, Message};
-use crate::room::Timestamp;
+use crate::room::{Actor, Timestamp};
 
 /// Visits between two chances for other tasks (libraries.md of tokio's cooperative budget: a visit is a
 /// system call of 5-10 us, so 64 of them hold a worker for about half a millisecond).
@@ -94,7 +95,7 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
     let now = handle.hub.clock.now();
     let ping = raw_frame(0x9, handle.head().to_string().as_bytes());
     for (index, connection) in connections.iter().enumerate() {
-        look_after(connection, index as u64, now, &ping);
+        look_after(connection, &handle.hub.auth, index as u64, now, &ping);
         handle.hub.metrics.lag_batches.observe(connection.lag() as f64);
     }
     if feed.kind == FeedKind::Stage && handle.backstage.followers() > 0 {
@@ -102,13 +103,15 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
     }
 }
 
-fn look_after(connection: &Connection, index: u64, now: Timestamp, ping: &Bytes) {
+fn look_after(connection: &Connection, auth: &Auth, index: u64, now: Timestamp, ping: &Bytes) {
+    let expired = connection.expires_at.is_some_and(|at| at <= now);
+    let revoked = matches!(connection.actor, Actor::Operator(person) if auth.is_revoked(person));
     let since = |at: &std::sync::atomic::AtomicU64| now.since(Timestamp(at.load(Ordering::Relaxed)));
     if connection.is_closing() {
         if since(&connection.written_at) > SLOW_MS + CLOSE_MS || since(&connection.heard_at) > SILENT_MS + CLOSE_MS {
             connection.abandon();
         }
-    } else if connection.expires_at.is_some_and(|at| at <= now) {
+    } else if expired || revoked {
         connection.close(Close::NotAllowed);
     } else if connection.is_blocked() && since(&connection.written_at) > SLOW_MS {
         connection.close(Close::Slow);

@@ -80,6 +80,29 @@ async fn every_operation_says_what_it_does_what_it_takes_and_how_it_refuses() {
     }
 }
 
+#[tokio::test]
+async fn the_examples_of_bodies_are_bodies() {
+    let server = Server::start().await;
+    let host = server.live_room("lipsticks").await;
+    let mut tried = 0;
+    for (path, item) in document(&server).await["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let body = &operation["requestBody"]["content"]["application/json"]["example"];
+            if body.is_null() {
+                continue;
+            }
+            let asked = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let path = example(path).replace("nosuchroom", "lipsticks");
+            let told = server.send(server.request(asked, &path, &host).json(body)).await;
+            // A comment that is pinned must be there; all else is as it must be.
+            let good = told.status == 200 || path.ends_with("/pin");
+            assert!(good && told.status != 400, "{method} {path} {body}: {told:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 5, "{tried}");
+}
+
 fn references(value: &Value) -> Vec<String> {
     match value {
         Value::Object(object) => {

@@ -1,21 +1,16 @@
 //! Draws, their transcripts and winners.
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use hubbub::room::comment::Post;
 use hubbub::room::draw::{Ask, ClaimPrize};
 use hubbub::room::{Command, Key, fair};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::server::Server;
 
 /// Follows a room's stage until an event of this name.
 async fn until(server: &Server, room: &str, event: &str) -> Value {
-    let socket = tokio::net::TcpStream::connect(server.serving.address).await.unwrap();
-    let url = server.url(&format!("/ws/{room}")).replace("http://", "ws://");
-    let (mut socket, _) = tokio_tungstenite::client_async(url, socket).await.unwrap();
-    let hello = json!({"id": 1, "cmd": "hello", "args": {}}).to_string();
-    socket.send(Message::text(hello)).await.unwrap();
+    let mut socket = server.socket(room, json!({})).await;
     loop {
         let message = socket.next().await.unwrap().unwrap();
         let Ok(Value::Object(message)) = serde_json::from_slice(&message.into_data()) else {

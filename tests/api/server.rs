@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt;
 use hubbub::config::{Options, Secrets};
 use hubbub::hub::CommandError;
 use hubbub::room::audience::{Address, Visitor};
@@ -10,6 +11,9 @@ use hubbub::serve::Serving;
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 
 pub(crate) struct Server {
     pub(crate) serving: Serving,
@@ -134,6 +138,16 @@ impl Server {
         let path = format!("/rooms/{room}/invitations/accept");
         let accepted = self.post(&path, "", json!({"code": code})).await.is(200);
         accepted["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A WebSocket that has said `hello` with these arguments.
+    pub(crate) async fn socket(&self, room: &str, hello: Value) -> WebSocketStream<TcpStream> {
+        let stream = TcpStream::connect(self.serving.address).await.unwrap();
+        let url = self.url(&format!("/ws/{room}")).replace("http://", "ws://");
+        let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        let hello = json!({"id": 1, "cmd": "hello", "args": hello}).to_string();
+        socket.send(Message::text(hello)).await.unwrap();
+        socket
     }
 
     /// What a viewer does, as over a socket.

@@ -1,8 +1,10 @@
 //! Signing in, and devices.
 
+use futures_util::StreamExt;
 use hubbub::auth::TOKEN_BYTES_MAX;
 use reqwest::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::server::Server;
 
@@ -53,6 +55,31 @@ async fn a_device_that_was_revoked_is_nobody_also_across_a_restart() {
     server.get("/devices", token).await.refused(401, "bad_token");
     let devices = server.get("/devices", &server.operator).await.is(200);
     assert_eq!(devices["devices"][0]["revoked"], true);
+}
+
+#[tokio::test]
+async fn a_revoked_operators_open_socket_is_closed() {
+    let server = Server::start().await;
+    server.room("lipsticks").await;
+    let signed_in = server
+        .post("/sign-in", "", json!({"code": code(&server)}))
+        .await
+        .is(200);
+    let person = signed_in["person"].as_str().unwrap();
+    let hello = json!({"token": signed_in["token"], "feed": "backstage"});
+    let mut socket = server.socket("lipsticks", hello).await;
+    let joined = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(joined.contains("\"joined\""), "{joined}");
+    server
+        .delete(&format!("/devices/{person}"), &server.operator)
+        .await
+        .is(204);
+    let close = loop {
+        if let Message::Close(close) = socket.next().await.unwrap().unwrap() {
+            break close;
+        }
+    };
+    assert_eq!(close.map(|close| u16::from(close.code)), Some(4503));
 }
 
 #[tokio::test]
