@@ -3,7 +3,7 @@
 //!
 //! `HUBBUB_SIM_SEEDS` and `HUBBUB_SIM_COMMANDS` make it longer, `HUBBUB_SIM_FIRST_SEED` begins elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub::room::audience::{Address, Arrival, Departure, GRACE_MS, Pulse, Rename, Visitor};
 use hubbub::room::comment::{self, Post, SetModes};
@@ -909,6 +909,9 @@ impl Simulation {
         for (id, offer) in &self.model.offers {
             assert!(offer.grants.len() <= offer.terms.quota as usize, "oversold");
             let rows: Vec<_> = self.room.discounts.claims(&self.room, id).expect("known").collect();
+            let different: BTreeSet<_> = rows.iter().map(|row| &row.code).collect();
+            let shared = matches!(offer.source, CodeSource::Shared { .. });
+            assert!(shared || different.len() == rows.len(), "two have the same code");
             let codes: Vec<_> = rows.iter().map(|row| &row.code).collect();
             assert_eq!(codes, offer.grants.iter().map(|grant| &grant.code).collect::<Vec<_>>());
         }
