@@ -14,7 +14,7 @@ use super::staff::By;
 use super::{Event, Hash, Key, Offset, PersonId, Personal, Room, Timestamp, ViewerId, ViewerNo, discount, draw};
 
 /// A stage as JSON. What must be there always fits, at 10 bytes a character: the details with 30 KiB, a pinned
-/// comment with 2, five open discounts with 17, the draw under way with 4. See [`Stage::fit`] for the rest.
+/// comment with 2, five open discounts with 17, the draw under way with 4. The oldest of the rest is left out until it fits.
 pub const STAGE_BYTES_MAX: usize = 64 * 1024;
 /// Comments that stay until all old cards have gone.
 const COMMENTS_KEPT: usize = 10;
