@@ -1,6 +1,8 @@
 //! A draw of 5,000 entries, verified by three implementations that share no code: the server's, the page's and
 //! the one in Python that was written from the guide alone; and the guide's test vectors.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;

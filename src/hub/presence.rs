@@ -55,6 +55,7 @@ impl Presence {
                 id: visitor.id,
                 name: visitor.name.clone(),
                 store: visitor.store,
+                address: Some(visitor.address.key),
                 at: now,
             };
             self.arrived.push(arrival);

@@ -306,7 +306,10 @@ impl RoomTask {
                 let outcome = if decision.events.is_empty() { "again" } else { "done" };
                 metrics.commands.with_label_values(&[outcome]).inc();
                 batch.bytes += weight(&command);
-                batch.contacts.extend(contact_details(&command, &decision.answer));
+                // A claim after its deadline gets its first answer and changes nothing, contact details either.
+                if !decision.events.is_empty() {
+                    batch.contacts.extend(contact_details(&command, &decision.answer));
+                }
                 self.apply(batch, decision.events, now);
                 Ok(Done {
                     answer: decision.answer,

@@ -128,6 +128,9 @@ pub struct Arrival {
     /// Known to the store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub store: bool,
+    /// [`Address::key`] of whence they came, if not known to the store: a draw of everyone present counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u64>,
     /// When.
     pub at: Timestamp,
 }
@@ -216,6 +219,9 @@ pub struct Viewer {
     /// Known to the store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub store: bool,
+    /// Whence they last came, as in [`Arrival::address`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u64>,
     /// Last rename.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_at: Option<Timestamp>,
@@ -548,6 +554,7 @@ impl Changes {
                             names.admit(&arrival.name, arrival.id)
                         },
                         store: arrival.store,
+                        address: arrival.address.filter(|_| !arrival.store),
                         at: arrival.at.min(now),
                     });
                 }
@@ -614,6 +621,7 @@ impl Audience {
             id,
             name: name.clone(),
             store,
+            address: None,
             renamed_at: None,
             present_since: None,
             watched_ms: 0,
@@ -703,6 +711,7 @@ impl Audience {
         }
         if let Some(viewer) = self.viewer_mut(number) {
             viewer.present_since.get_or_insert(arrival.at);
+            viewer.address = arrival.address;
         }
         self.start_counting(number, arrival.at);
     }
@@ -964,6 +973,7 @@ mod tests {
             id: id(who),
             name: who.into(),
             store: false,
+            address: None,
             at: Timestamp(second * 1_000),
         }
     }

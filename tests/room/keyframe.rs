@@ -70,6 +70,7 @@ impl Longest {
             id: ViewerId(n),
             name: name.clone(),
             store: false,
+            address: None,
             at: Timestamp(self.now),
         };
         let arrived = (0..PULSE_CHANGES_MAX as u128).map(arrival).collect();

@@ -394,8 +394,13 @@ impl Simulation {
                 None if !came => {
                     let at = self.now - self.dice.below(1_500);
                     let at = Timestamp(at);
-                    let (id, name, store) = (visitor.id, visitor.name, visitor.store);
-                    arrived.push(Arrival { id, name, store, at });
+                    arrived.push(Arrival {
+                        id: visitor.id,
+                        name: visitor.name,
+                        store: visitor.store,
+                        address: Some(visitor.address.key),
+                        at,
+                    });
                 }
                 Some(since) if !gone => {
                     let at = Timestamp(since.max(self.now - self.dice.below(2 * GRACE_MS)));

@@ -196,6 +196,7 @@ fn arrives(visitor: &Visitor, now: u64) -> Command {
             id: visitor.id,
             name: visitor.name.clone(),
             store: visitor.store,
+            address: Some(visitor.address.key),
             at: Timestamp(now),
         }],
         ..Pulse::default()

@@ -96,8 +96,8 @@ pub struct Rules {
     /// Winners of earlier draws of this show cannot win again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_earlier_winners: bool,
-    /// Who counts; absent: anyone, with a ceiling of 20 for each address. In a draw of everyone present nobody
-    /// asks to enter, so there is no address to count by: a ceiling has no effect there.
+    /// Who counts; absent: anyone, with a ceiling of 20 for each address. In a draw of everyone present those
+    /// of an address who came first are in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<WhoCounts>,
     /// What winners are asked for; empty: they get a prize code.
@@ -243,7 +243,8 @@ pub enum DrawEvent {
         number: u32,
         /// Who.
         viewer: ViewerNo,
-        /// Its salt.
+        /// Its salt, written as 32 hex digits.
+        #[serde(with = "hex_salt")]
         salt: [u8; 16],
         /// The running hash after it.
         hash: Hash,
@@ -333,6 +334,25 @@ pub enum DrawEvent {
     },
 }
 
+/// How a salt is written: 32 hexadecimal digits, as in the entry's receipt.
+mod hex_salt {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn text(salt: &[u8; 16]) -> String {
+        format!("{:032x}", u128::from_be_bytes(*salt))
+    }
+
+    pub(super) fn serialize<S: Serializer>(salt: &[u8; 16], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&text(salt))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 16], D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let number = u128::from_str_radix(&text, 16).map_err(serde::de::Error::custom)?;
+        Ok(number.to_be_bytes())
+    }
+}
+
 /// Where a draw stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -394,7 +414,7 @@ impl EntryReceipt {
         Self {
             draw: draw.clone(),
             number,
-            salt: format!("{:032x}", u128::from_be_bytes(*salt)),
+            salt: hex_salt::text(salt),
             hash,
         }
     }

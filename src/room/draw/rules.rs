@@ -445,11 +445,11 @@ impl Draw {
         if ceiling.is_some_and(|ceiling| self.addresses.count(&visitor.address) >= ceiling) {
             return Err(Refusal::TooManyHere);
         }
-        if self.entries.len() >= ENTRIES_MAX {
+        if self.entries.len() as usize >= ENTRIES_MAX {
             let max = ENTRIES_MAX as u64;
             return Err(Refusal::Full { what: "entries", max });
         }
-        let number = self.entries.len() as u32 + 1;
+        let number = self.entries.len() + 1;
         let salt = luck.bytes();
         let hash = fair::chain(&self.hash(), &fair::leaf(number, &salt, visitor.id));
         let entered = DrawEvent::Entered {
@@ -468,7 +468,7 @@ impl Draw {
         let salts = everyone.then(|| luck.bytes());
         let present = if everyone { self.present(room, now) } else { Vec::new() };
         let entered = salts.map(|salts| present_entries(&room.audience, self.card.commitment, &present, &salts));
-        let entries = entered.as_ref().unwrap_or(&self.entries);
+        let entries = entered.as_ref().unwrap_or(&self.entries.list);
         let excluded = self.excluded_with(entries, &room.draws.earlier_winners(&self.card));
         let count = entries.len() as u32;
         let hash = entries.last().map_or(self.card.commitment, |entry| entry.hash);
@@ -485,16 +485,29 @@ impl Draw {
         locked.into()
     }
 
-    /// Everyone present who counts and is not muted, by number, at most [`PRESENT_MAX`].
+    /// Everyone present who counts and is not muted, by number, at most [`PRESENT_MAX`]: of one address not more
+    /// than the rules allow.
     fn present(&self, room: &Room, now: Timestamp) -> Vec<ViewerNo> {
         let store_only = self.card.rules.who == Some(WhoCounts::StoreOnly);
-        let numbers = 1..=room.audience.viewers.len() as u32;
-        let counts = |number: &ViewerNo| {
-            let known = room.audience.viewer(*number);
-            known.is_some_and(|viewer| viewer.present_since.is_some() && (viewer.store || !store_only))
-                && room.comments.muted_until(*number, now).is_none()
+        let ceiling = self.card.rules.address_ceiling();
+        let mut here: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut below_ceiling = |address: Option<u64>| match (address, ceiling) {
+            (Some(address), Some(ceiling)) => {
+                let count = here.entry(address).or_default();
+                *count += 1;
+                *count <= ceiling
+            }
+            _ => true,
         };
-        numbers.map(ViewerNo).filter(counts).take(PRESENT_MAX).collect()
+        (1..)
+            .map(ViewerNo)
+            .zip(&room.audience.viewers)
+            .filter(|(_, viewer)| viewer.present_since.is_some() && (viewer.store || !store_only))
+            .filter(|(number, _)| room.comments.muted_until(*number, now).is_none())
+            .filter(|(_, viewer)| below_ceiling(viewer.address.filter(|_| !viewer.store)))
+            .map(|(number, _)| number)
+            .take(PRESENT_MAX)
+            .collect()
     }
 
     fn reveal(&self, room: &Room, now: Timestamp) -> Event {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::super::audience::{Address, Addresses, Audience};
 use super::super::fair::{self, CommittedRules, Excluded, Picks, Transcript, Why};
@@ -26,9 +26,7 @@ pub(super) struct Draw {
     pub(super) card: Card,
     #[serde(with = "secret")]
     pub(super) seed: Secret<[u8; 32]>,
-    /// By number: `entries[n - 1]`.
-    pub(super) entries: Vec<Entry>,
-    pub(super) numbers: BTreeMap<ViewerNo, u32>,
+    pub(super) entries: Entries,
     pub(super) addresses: Addresses,
     /// Ascending: struck ones, from the lock on earlier winners too.
     pub(super) excluded: Vec<Excluded>,
@@ -39,10 +37,50 @@ pub(super) struct Draw {
     pub(super) redraws: Vec<fair::Redraw>,
 }
 
+/// The entries of a draw.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<Entry>")]
+pub(super) struct Entries {
+    /// By number: `list[n - 1]`.
+    pub(super) list: Vec<Entry>,
+    numbers: BTreeMap<ViewerNo, u32>,
+}
+
+impl From<Vec<Entry>> for Entries {
+    fn from(list: Vec<Entry>) -> Self {
+        let numbers = list.iter().map(|entry| entry.viewer).zip(1..).collect();
+        Self { list, numbers }
+    }
+}
+
+/// A snapshot holds the list; the numbers are found again.
+impl Serialize for Entries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.list.serialize(serializer)
+    }
+}
+
+impl Entries {
+    pub(super) fn len(&self) -> u32 {
+        self.list.len() as u32
+    }
+
+    /// A viewer's number.
+    fn of(&self, viewer: ViewerNo) -> Option<u32> {
+        self.numbers.get(&viewer).copied()
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.numbers.insert(entry.viewer, self.len() + 1);
+        self.list.push(entry);
+    }
+}
+
 /// What makes an entry's leaf, and the running hash after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) viewer: ViewerNo,
+    #[serde(with = "super::hex_salt")]
     pub(super) salt: [u8; 16],
     pub(super) hash: Hash,
 }
@@ -99,7 +137,7 @@ impl Draw {
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
-        self.entries.get((number as usize).checked_sub(1)?)
+        self.entries.list.get((number as usize).checked_sub(1)?)
     }
 
     /// Where an entry stands, or would stand, among the excluded ones.
@@ -108,14 +146,17 @@ impl Draw {
     }
 
     pub(super) fn receipt(&self, viewer: ViewerNo) -> Option<EntryReceipt> {
-        let number = *self.numbers.get(&viewer)?;
+        let number = self.entries.of(viewer)?;
         let entry = self.entry(number)?;
         Some(EntryReceipt::new(&self.card.id, number, &entry.salt, entry.hash))
     }
 
     /// The running hash so far.
     pub(super) fn hash(&self) -> Hash {
-        self.entries.last().map_or(self.card.commitment, |entry| entry.hash)
+        self.entries
+            .list
+            .last()
+            .map_or(self.card.commitment, |entry| entry.hash)
     }
 
     /// Struck entries, and those whose owners are `earlier` winners with the draw that they won.
@@ -154,7 +195,7 @@ impl Draw {
     }
 
     pub(super) fn win_of(&self, viewer: ViewerNo) -> Option<(u32, &Win)> {
-        let entry = *self.numbers.get(&viewer)?;
+        let entry = self.entries.of(viewer)?;
         Some((entry, self.wins.get(&entry)?))
     }
 
@@ -164,12 +205,6 @@ impl Draw {
             Phase::Revealed { winners, .. } => winners,
             Phase::Open {} | Phase::Locked { .. } | Phase::Cancelled { .. } => &[],
         }
-    }
-
-    fn push(&mut self, entry: Entry) {
-        let number = self.entries.len() as u32 + 1;
-        self.numbers.insert(entry.viewer, number);
-        self.entries.push(entry);
     }
 
     fn add_wins(&mut self, winners: &[Winner], claim_until: Timestamp) {
@@ -188,7 +223,7 @@ impl Draw {
     /// The card with `names` winners at most.
     fn card(&self, names: usize) -> Card {
         let mut card = self.card.clone();
-        card.entries = self.entries.len() as u32;
+        card.entries = self.entries.len();
         if let Phase::Revealed { winners, .. } = &mut card.phase {
             winners.truncate(names);
         }
@@ -201,7 +236,7 @@ impl Draw {
         DrawSummary {
             id: self.card.id.clone(),
             prize: self.card.rules.prize.clone(),
-            entries: self.entries.len() as u32,
+            entries: self.entries.len(),
             winners: winners.iter().take(names).cloned().collect(),
             won: winners.len() as u32,
             claimed: winners.iter().filter(claimed).count() as u32,
@@ -257,7 +292,7 @@ impl Draw {
             rules: committed.text(),
             commitment: card.commitment,
             leaves: (1..)
-                .zip(&self.entries)
+                .zip(&self.entries.list)
                 .map(|(number, entry)| entry.leaf(number, &room.audience))
                 .collect(),
             excluded: self.excluded.clone(),
@@ -347,7 +382,7 @@ impl Draws {
     /// The open draw and its entries.
     pub(in crate::room) fn entries_open(&self) -> Option<(&Key, u32)> {
         let draw = self.under_way().filter(|draw| draw.is_open())?;
-        Some((&draw.card.id, draw.entries.len() as u32))
+        Some((&draw.card.id, draw.entries.len()))
     }
 
     pub(in crate::room) fn next_deadline(&self) -> Option<Timestamp> {
@@ -367,8 +402,7 @@ impl Draws {
                 self.opened.push(Draw {
                     card: card.clone(),
                     seed: seed.clone(),
-                    entries: Vec::new(),
-                    numbers: BTreeMap::new(),
+                    entries: Entries::default(),
                     addresses: Addresses::default(),
                     excluded: Vec::new(),
                     drawn: Vec::new(),
@@ -425,10 +459,9 @@ impl Draw {
             return;
         };
         if let Some(salts) = salts {
-            let entries = present_entries(audience, self.card.commitment, present, salts);
-            entries.into_iter().for_each(|entry| self.push(entry));
+            self.entries = present_entries(audience, self.card.commitment, present, salts).into();
         }
-        self.excluded = self.excluded_with(&self.entries, earlier);
+        self.excluded = self.excluded_with(&self.entries.list, earlier);
         self.card.phase = Phase::Locked {
             reveal_at: *reveal_at,
             count: *count,
@@ -445,7 +478,7 @@ impl Draw {
                 address,
                 ..
             } => {
-                self.push(Entry {
+                self.entries.push(Entry {
                     viewer: *viewer,
                     salt: *salt,
                     hash: *hash,

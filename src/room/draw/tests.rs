@@ -256,6 +256,7 @@ fn arrives(number: u64, visitor: &Visitor, now: u64) -> Command {
         id: visitor.id,
         name: visitor.name.clone(),
         store: visitor.store,
+        address: Some(visitor.address.key),
         at: Timestamp(now),
     };
     Command::Pulse(Pulse {
@@ -380,9 +381,12 @@ fn a_prepared_draw_can_be_changed_and_removed_until_it_opens() {
     assert_eq!(scene.room.stage().draws[0].rules.winners, 3);
 }
 
+/// A field, and what makes it bad.
+type Case = (&'static str, fn(&mut Rules));
+
 #[test]
 fn bad_rules_are_refused_by_field() {
-    let cases: &[(&str, fn(&mut Rules))] = &[
+    let cases: [Case; 14] = [
         ("prize", |rules| rules.prize = " ".into()),
         ("prize", |rules| rules.prize = "x".repeat(81)),
         ("winners", |rules| rules.winners = 0),
@@ -411,7 +415,7 @@ fn bad_rules_are_refused_by_field() {
         spoil(&mut rules);
         let prepare = Command::PrepareDraw(Prepare { id: key("gift"), rules });
         match Scene::new().ask(&HOST, prepare, 1) {
-            Err(Refusal::BadField { field, .. }) => assert_eq!(field, *expected),
+            Err(Refusal::BadField { field, .. }) => assert_eq!(field, expected),
             other => panic!("{expected}: {other:?}"),
         }
     }
@@ -471,6 +475,28 @@ fn everyone_present_at_the_lock_is_in() {
     let leaf = fair::leaf(2, &salt, visitor("eve").id);
     assert_eq!(transcript.leaves[1], leaf, "a viewer finds its entry by the receipt");
     scene.replay();
+}
+
+#[test]
+fn of_an_address_only_so_many_are_present_and_customers_are_not_counted() {
+    let mut scene = check(
+        "@01 ann@1 comes -> done
+         @02 bob@1 comes -> done
+         @03 ZOE@1 comes -> done
+         @04 eve@1 comes -> done
+         @04 joe@2 comes -> done
+         @05 host prepares gift winners=9 present=yes who=2 open=30 -> done
+         @06 host opens gift -> done
+         @40 host prepares more winners=9 present=yes who=store open=30 -> done
+         @41 host opens more -> done",
+    );
+    scene.wait(80_000);
+    let in_it = |draw: &str| {
+        let winners = scene.room.winners(&key(draw)).unwrap();
+        winners.into_iter().map(|winner| winner.name.0).collect::<Vec<_>>()
+    };
+    assert_eq!(in_it("gift"), ["ann", "bob", "ZOE", "joe"]);
+    assert_eq!(in_it("more"), ["ZOE"]);
 }
 
 #[test]
