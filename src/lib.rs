@@ -21,6 +21,7 @@
 //! | [`http`] | the accept loop, the routes: WebSocket upgrade, REST, pages, health, metrics |
 //! | [`auth`] | signed tokens: who somebody is |
 //! | [`config`] | every option and limit |
+//! | [`cli`], [`serve`], [`demo`] | the command line; one server from start to drain; a sample show with a simulated audience |
 //! | [`clock`], [`telemetry`] | server time; every metric |
 //!
 //! Where to look first: `decide` is split by family of rules in [`room`]; the way of a batch is
@@ -34,6 +35,7 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod house;
 pub mod http;
 pub mod hub;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod demo;
 mod health;
 mod serve;
 mod token;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Serves shows.
     Serve(ServeArguments),
+    /// Shows a sample show with a simulated audience, in a data folder that is thrown away.
+    Demo(DemoArguments),
     /// Makes a token, with the secret in the data folder.
     Token {
         #[command(subcommand)]
@@ -74,6 +77,15 @@ struct ServeArguments {
     /// Checks the configuration and ends.
     #[arg(long)]
     check_config: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoArguments {
+    /// Simulated viewers.
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    viewers: u32,
+    #[command(flatten)]
+    configured: Configured,
 }
 
 /// A file of options, and options over it.
@@ -129,6 +141,7 @@ pub fn run() -> ExitCode {
     };
     let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Token { kind } => token::run(kind),
         Command::Health(configured) => health::run(configured),
         Command::VerifyDraw { transcript } => verify_draw(&transcript),

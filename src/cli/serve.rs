@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use fast_qr::QRBuilder;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, ServeArguments, token};
 use crate::config::{Config, reachable};
@@ -38,33 +38,66 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
 }
 
 async fn until_stopped(config: Config) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
-    let drain = config.drain;
+    let signals = Signals::listen()?;
     let serving = Serving::start(config).await.map_err(Failure::other)?;
     tracing::info!(address = %serving.address, metrics = ?serving.metrics_address, "serving");
     greet(&serving);
+    signals.until_stopped(serving).await
+}
 
-    let failed = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        cause = serving.failed() => Some(cause),
-    };
-    match &failed {
-        None => tracing::info!(
-            within_seconds = drain.as_secs(),
-            "stopping: clients are told to come back"
-        ),
-        Some(cause) => tracing::error!(cause, "stopping: the journal can no longer keep its promise"),
+/// What asks the process to end.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on signals no longer end the process by themselves.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(Failure::other);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
-    tokio::select! {
-        () = serving.stop(drain) => {}
-        _ = terminate.recv() => tracing::warn!("stopped at once, at the second signal"),
-        _ = interrupt.recv() => tracing::warn!("stopped at once, at the second signal"),
+
+    async fn one(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
-    match failed {
-        None => Ok(()),
-        Some(cause) => Err(Failure::other(format!("the journal failed: {cause}"))),
+
+    /// Serves until a signal or the journal's failure, then drains; a second signal ends that.
+    pub(super) async fn until_stopped(mut self, serving: Serving) -> Result<(), Failure> {
+        let failed = tokio::select! {
+            () = self.one() => None,
+            cause = serving.failed() => Some(cause),
+        };
+        let drain = serving.app.config.drain;
+        match &failed {
+            None => tracing::info!(
+                within_seconds = drain.as_secs(),
+                "stopping: clients are told to come back"
+            ),
+            Some(cause) => tracing::error!(cause, "stopping: the journal can no longer keep its promise"),
+        }
+        tokio::select! {
+            () = serving.stop(drain) => {}
+            () = self.one() => tracing::warn!("stopped at once, at the second signal"),
+        }
+        match failed {
+            None => Ok(()),
+            Some(cause) => Err(Failure::other(format!("the journal failed: {cause}"))),
+        }
+    }
+}
+
+/// What links begin with.
+pub(super) fn home(serving: &Serving) -> String {
+    match &serving.app.config.public_url {
+        Some(url) => url.to_string(),
+        None => format!("http://{}", reachable(serving.address)),
     }
 }
 
@@ -76,10 +109,7 @@ fn greet(serving: &Serving) {
         return;
     }
     let config = &serving.app.config;
-    let home = match &config.public_url {
-        Some(url) => url.to_string(),
-        None => format!("http://{}", reachable(serving.address)),
-    };
+    let home = home(serving);
     let code = token::sign_in_code(&serving.app.auth, serving.app.clock.now());
     println!();
     println!("  Hubbub {} serves {home}", env!("CARGO_PKG_VERSION"));

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod command_line;
+mod demo;
 mod handshake;
 mod nginx;
 mod pages;
