@@ -174,7 +174,8 @@ impl Viewer {
 
         self.plans.clear();
         self.plan(60_000, 300_000, Does::Leaves);
-        self.plan(2_000, 40_000, Does::Says("Hi!"));
+        let first = self.one_of(&TALK);
+        self.plan(2_000, 40_000, Does::Says(first));
         self.plan(500, 6_000, Does::Likes);
         while let Some(plan) = self.next() {
             self.listen(&mut socket, plan.at).await?;
