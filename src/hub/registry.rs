@@ -1,7 +1,7 @@
 //! All rooms: the catalogue of those that exist, the registry of those in memory, and how one is loaded.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Listing, luck, record, task};
@@ -120,7 +120,6 @@ impl Hub {
 
     /// Wakes rooms whose deadlines are due, until the hub is dropped.
     pub(super) async fn wake_rooms(hub: std::sync::Weak<Self>) {
-        let mut warned = Instant::now();
         loop {
             tokio::time::sleep(WAKE).await;
             let Some(hub) = hub.upgrade() else { return };
@@ -128,11 +127,6 @@ impl Hub {
                 if let Err(error) = hub.load(&id).await {
                     tracing::error!(room = %id, %error, "a room whose deadline is due cannot be loaded");
                 }
-            }
-            let ahead_ms = hub.clock.ahead_of_wall_ms();
-            if ahead_ms.abs() > 2_000 && warned.elapsed() > Duration::from_secs(60) {
-                warned = Instant::now();
-                tracing::warn!(ahead_ms, "the wall clock was stepped; server time goes on");
             }
         }
     }

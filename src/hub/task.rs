@@ -256,12 +256,11 @@ impl RoomTask {
         }
     }
 
+    /// The core decides whether it brings anything: also without a change it is offered, since now and then
+    /// watch time is to be kept.
     fn pulse(&mut self, batch: &mut Batch, now: Timestamp) {
         let taps = self.handle.taps.swap(0, Ordering::Relaxed);
         let presence = self.handle.presence.lock();
-        if taps == 0 && !presence.changed() && self.room.head == self.pulsed_head {
-            return;
-        }
         let pulse = presence.pulse(self.handle.hub.node, self.handle.hub.run, taps);
         drop(presence);
         let command = Command::Pulse(pulse);
@@ -479,6 +478,8 @@ impl RoomTask {
             | Event::Comment(CommentEvent::Muted { viewer, .. } | CommentEvent::Unmuted { viewer, .. }) => {
                 vec![*viewer]
             }
+            // Their receipts: everyone present got an entry just now.
+            Event::Draw(DrawEvent::Locked { present, .. }) => present.clone(),
             Event::Discount(DiscountEvent::Redeemed { id, index, .. }) => {
                 self.room.discounts.holder(id, *index).into_iter().collect()
             }
