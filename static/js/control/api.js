@@ -1,6 +1,10 @@
 // @ts-check
 // The REST interface, for what has no place on a socket: sign-in, lists, files. All paths stand here.
 
+/** A busy server is asked again so many times, this long after the last time unless it says otherwise. */
+const BUSY_AGAIN = 5;
+const BUSY_MS = 500;
+
 /** A request was refused, or did not arrive (`code` is then `unreachable`). */
 export class ApiError extends Error {
   /** @param {{code: string, message: string, field?: string, retry_after_ms?: number}} problem */
@@ -20,6 +24,8 @@ export class Api {
   }
 
   /**
+   * Asks; a server that is too busy to begin is asked again a few times, at the pace that it names.
+   *
    * @param {string} method
    * @param {string} path below `/api/v1`
    * @param {{json?: any, file?: Blob}} [body]
@@ -27,6 +33,18 @@ export class Api {
    * @throws {ApiError}
    */
   async ask(method, path, body = {}) {
+    for (let again = 0; ; again += 1) {
+      try {
+        return await this.#once(method, path, body);
+      } catch (problem) {
+        if (!(problem instanceof ApiError) || problem.code !== "busy" || again === BUSY_AGAIN) throw problem;
+        await new Promise((resolve) => setTimeout(resolve, problem.retryAfterMs ?? BUSY_MS));
+      }
+    }
+  }
+
+  /** @param {string} method @param {string} path @param {{json?: any, file?: Blob}} body */
+  async #once(method, path, body) {
     /** @type {Record<string, string>} */
     const headers = {};
     const token = this.token();

@@ -26,10 +26,14 @@ export function linkBox({ name, url, note, loopback, qr, svg }) {
     src && !loopback ? h("img", { class: "link-box__qr", src, alt: t("qr_of", { name }), width: "132", height: "132" }) : null);
 }
 
-/** What to do when the links lead to this computer only. @param {string} [hint] the server's own words */
-export function loopbackHint(hint) {
+/**
+ * What to do when the links lead to this computer only.
+ *
+ * @param {string} [hint] the server's own words: they name an option if it does not listen on the network
+ */
+export function loopbackHint(hint = "--listen") {
+  const port = location.port || (location.protocol === "https:" ? "443" : "80");
   return h("div", { class: "note note--warn", key: "loopback" },
-    h("div", null,
-      h("p", null, h("strong", null, t("loopback_title")), ` ${t("loopback_what")}`),
-      hint ? h("p", null, h("samp", null, hint)) : null));
+    h("p", null, h("strong", null, t("loopback_title")), " ",
+      hint.includes("--listen") ? t("loopback_listen", { option: `--listen 0.0.0.0:${port}` }) : t("loopback_address")));
 }

@@ -38,6 +38,8 @@ const page = /** @type {HTMLElement} */ (document.getElementById("desk"));
 begin();
 
 function begin() {
+  // an invitation opened in this very tab
+  window.addEventListener("hashchange", () => codeIn(location.hash, "invite") && location.reload());
   document.documentElement.lang = locale();
   translate(document);
   const code = codeIn(location.hash, "invite");

@@ -23,7 +23,13 @@ export function openDrawResults(desk, id) {
   const revealed = () => row()?.phase === "revealed";
   let phase = row()?.phase;
   let claimed = desk.tally.prizes.get(id);
-  const winners = new Loading(async () => (revealed() ? (await desk.api.read(path.winners(id))).winners : []), () => sheet?.paint());
+  const read = async () => {
+    if (!revealed()) return [];
+    // what winners filled in is for the host alone
+    if (desk.may("host")) return (await desk.api.read(path.winners(id))).winners;
+    return row()?.card?.phase.revealed?.winners ?? row()?.summary?.winners ?? [];
+  };
+  const winners = new Loading(read, () => sheet?.paint());
   const markSent = async (/** @type {any} */ winner) => {
     const done = await desk.ask("mark_sent", { draw: id, entry: winner.entry, sent: !winner.sent }, t("mark_sent"));
     if (done) winners.again();
@@ -44,9 +50,10 @@ export function openDrawResults(desk, id) {
       revealed() ? winners.show((all) => (all.length ? winnersTable(desk, all, markSent) : h("p", { class: "empty" }, t("no_entries")))) : null,
       h("div", { class: "actions", key: "actions" },
         revealed() && desk.may("actions") ? button(t("redraw"), () => desk.ask("redraw", { draw: id }, t("redraw_what", { what: nameOf(is) })).then(() => winners.again()), { title: t("redraw_hint") }) : null,
-        revealed() ? button(t("winners_csv"), () => save(desk, path.winnersCsv(id), `winners-${id}.csv`), { icon: "download" }) : null,
+        revealed() && desk.may("host") ? button(t("winners_csv"), () => save(desk, path.winnersCsv(id), `winners-${id}.csv`), { icon: "download" }) : null,
         revealed() || is.phase === "cancelled" ? button(t("transcript"), () => save(desk, path.transcript(id), `transcript-${id}.json`), { icon: "download", title: t("transcript_hint") }) : null),
       revealed() ? h("p", { class: "field__hint", key: "proof" }, t("proof_hint")) : null,
+      addresses(desk),
     ];
   };
   const sheet = openSheet({ desk, size: "wide", title: () => t("draw_title", { prize: nameOf(row() ?? { no: 0, id, what: "draw", phase: "open" }) }), body });
@@ -61,14 +68,24 @@ function save(desk, path, name) {
 /** @param {Desk} desk @param {any[]} winners @param {(winner: any) => void} markSent */
 function winnersTable(desk, winners, markSent) {
   const asked = [...new Set(winners.flatMap((winner) => Object.keys(winner.contact ?? {})))];
-  const heads = [t("entry"), t("winner"), t("prize_state"), ...asked.map((one) => t(`ask_${one}`)), t("sent")];
+  const coded = winners.some((winner) => winner.code);
+  const host = desk.may("host");
+  const heads = [t("entry"), t("winner"), ...(host ? [t("prize_state"), ...(coded ? [t("prize_code")] : []), ...asked.map((one) => t(`ask_${one}`)), t("sent")] : [])];
   return table(t("winners"), heads, winners.map((winner) => h("tr", { key: winner.entry },
     h("td", { class: "numbers" }, String(winner.entry)),
     h("td", null, winner.name),
-    h("td", null, winner.claimed || winner.claimed_at ? badge(t("prize_claimed"), "good") : winner.redrawn ? badge(t("prize_redrawn")) : badge(t("prize_waits"), "warn")),
-    asked.map((one) => h("td", { key: one }, winner.contact?.[one] ?? "")),
-    h("td", { key: "sent" }, h("label", { class: "check" },
-      h("input", { type: "checkbox", checked: Boolean(winner.sent), disabled: !desk.may("actions"), onchange: () => markSent(winner), "aria-label": `${t("sent")}: ${winner.name}` }))))));
+    host ? hostCells(winner) : null)));
+
+  /** @param {any} winner */
+  function hostCells(winner) {
+    return [
+      h("td", { key: "state" }, winner.claimed_at ? badge(t("prize_claimed"), "good") : winner.redrawn ? badge(t("prize_redrawn")) : badge(t("prize_waits"), "warn")),
+      coded ? h("td", { key: "code" }, winner.code ? h("code", null, winner.code) : "") : null,
+      ...asked.map((one) => h("td", { key: one }, winner.contact?.[one] ?? "")),
+      h("td", { key: "sent" }, h("label", { class: "check" },
+        h("input", { type: "checkbox", checked: Boolean(winner.sent), onchange: () => markSent(winner), "aria-label": `${t("sent")}: ${winner.name}` }))),
+    ];
+  }
 }
 
 /** Striking an entry before the lock. @param {Desk} desk @param {string} draw */
@@ -108,6 +125,7 @@ export function openDiscountResults(desk, id) {
         button(t("claims_csv"), () => save(desk, path.claimsCsv(id), `claims-${id}.csv`), { icon: "download" }),
         button(t("codes_csv"), () => save(desk, path.codesCsv(id), `codes-${id}.csv`), { icon: "download", title: t("codes_csv_hint") })),
       read.show((all) => (all.length ? claimsTable(desk, all) : h("p", { class: "empty" }, t("no_claims")))),
+      addresses(desk),
     ];
   };
   const sheet = openSheet({ desk, size: "wide", title: () => t("discount_results", { what: nameOf(row() ?? { no: 0, id, what: "discount", phase: "open" }) }), body });
@@ -121,4 +139,12 @@ function claimsTable(desk, all) {
     h("td", null, h("code", null, claim.code)),
     h("td", { class: "numbers" }, time(claim.at, desk.now)),
     h("td", null, claim.order ? badge(t("used_for", { order: claim.order }), "good") : ""))));
+}
+
+/** The addresses with most anonymous claims and entries of the show, as the page last got its whole state. @param {Desk} desk */
+function addresses(desk) {
+  const most = desk.backstage.addresses.filter((one) => one.count > 1).slice(0, 5);
+  if (most.length === 0) return null;
+  return h("p", { class: "field__hint numbers", key: "addresses" },
+    t("addresses", { list: most.map((one) => `${one.masked}: ${number(one.count)}`).join(t("comma")) }));
 }

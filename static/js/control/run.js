@@ -150,10 +150,10 @@ function moving(desk, row) {
   const revealed = row.card?.phase.revealed;
   const entries = revealed?.count ?? row.card?.entries ?? row.summary?.entries ?? 0;
   if (row.phase !== "revealed") return t("entered_n", { n: entries });
-  const winners = revealed?.winners ?? row.summary?.winners ?? [];
-  if (winners.length === 0) return t("no_entries");
+  const won = revealed?.won ?? row.summary?.won ?? 0;
+  if (won === 0) return t("no_entries");
   const claimed = desk.tally.prizes.get(row.id) ?? row.summary?.claimed ?? 0;
-  return [t("entered_n", { n: entries }), t("prizes_of", { n: claimed, winners: number(winners.length) })].join(" · ");
+  return [t("entered_n", { n: entries }), t("prizes_of", { n: claimed, winners: number(won) })].join(" · ");
 }
 
 /** @param {Desk} desk @param {Row} row */

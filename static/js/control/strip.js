@@ -131,7 +131,7 @@ function menu(desk) {
       type: "button",
       class: "icon-button icon-button--words",
       lang: other === "zh" ? "zh-CN" : "en",
-      "aria-label": t("language_label"),
+      "aria-label": `${other === "zh" ? "中" : "EN"} – ${t("language_label")}`,
       onclick: () => {
         speak(other);
         document.documentElement.lang = other === "zh" ? "zh-CN" : "en";

@@ -54,8 +54,8 @@ function describe(desk, summary) {
     summary.draws.length ? table(t("draws"), [t("prize"), t("entries"), t("winners"), t("prizes_column")], summary.draws.map((one) => h("tr", { key: one.id },
       h("td", null, one.prize, one.cancelled ? ` (${t("phase_cancelled")})` : ""),
       h("td", { class: "numbers" }, number(one.entries)),
-      h("td", null, one.winners.map((winner) => winner.name).join(t("comma"))),
-      h("td", { class: "numbers" }, one.winners.length ? t("prizes_of", { n: one.claimed, winners: number(one.winners.length) }) : "–")))) : null,
+      h("td", null, [...one.winners.map((winner) => winner.name), one.won > one.winners.length ? t("and_more", { n: one.won - one.winners.length }) : ""].filter(Boolean).join(t("comma"))),
+      h("td", { class: "numbers" }, one.won ? t("prizes_of", { n: one.claimed, winners: number(one.won) }) : "–")))) : null,
   ];
 }
 

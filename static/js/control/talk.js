@@ -50,7 +50,7 @@ export class ControlTalk extends Part {
         h("h2", { class: "part__title" }, t("comments")),
         h("div", { class: "part__tools" }, may ? modes(desk) : null)),
       this.pinned(desk, may),
-      h("ol", {
+      h("div", {
         class: "lines",
         role: "log",
         "aria-live": "off",
@@ -136,7 +136,7 @@ export class ControlTalk extends Part {
   /** @param {Desk} desk @param {Line} line @param {boolean} may */
   line(desk, line, may) {
     const active = may && this.active === line.id && !line.deleted;
-    return h("li", {
+    return h("div", {
       key: line.id,
       memo: `${line.deleted}${line.offstage}${active}${document.documentElement.lang}`,
       class: `line${line.offstage ? " line--offstage" : ""}${line.deleted ? " line--deleted" : ""}`,

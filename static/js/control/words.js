@@ -1,4 +1,5 @@
 // @ts-check
+import { time } from "../model/format.js";
 import { refusal, t } from "../model/strings.js";
 import { area, button, form, formProblem } from "./controls.js";
 import { h } from "./render.js";
@@ -36,9 +37,25 @@ export function openWords(desk) {
         button(t("save"), save, { kind: "main", small: false })),
       h("h3", { class: "dialog__part" }, t("muted_viewers")),
       mutedList(desk),
+      h("h3", { class: "dialog__part" }, t("last_acts")),
+      actList(desk),
     ],
   });
   return sheet;
+}
+
+/** What was done lately, newest first: the room's journal keeps all of it. @param {import("./desk.js").Desk} desk */
+function actList(desk) {
+  const acts = [...desk.backstage.acts].reverse().slice(0, 20);
+  if (acts.length === 0) return h("p", { class: "field__hint", key: "no-acts" }, t("acts_none"));
+  return h("ul", { class: "list", key: "acts" }, acts.map((act) => {
+    const [[what, more]] = Object.entries(act.what);
+    const by = typeof act.by === "string" ? act.by : Object.keys(act.by)[0];
+    return h("li", { class: "list__row", key: act.id },
+      h("span", { class: "list__more numbers" }, time(act.at, desk.now)),
+      h("span", { class: "list__words" }, t(`act_${what}`, { n: more.comments?.length ?? more.count ?? 1 }), more.reason ? `: ${more.reason}` : ""),
+      h("span", { class: "field__hint" }, t(`by_${by}`)));
+  }));
 }
 
 /** @param {import("./desk.js").Desk} desk */

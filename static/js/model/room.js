@@ -173,7 +173,7 @@ const BACKSTAGE = {
   codes_added: (backstage, { id, count }) => ({
     discounts: changed(backstage.discounts, id, (one) => ({ ...one, codes: (one.codes || 0) + count })),
   }),
-  show: (_, change) => (change.changed && change.changed.goals ? { goals: change.changed.goals } : {}),
+  goals: (_, goals) => ({ goals }),
   display_budget: (_, { per_second }) => ({ display_budget: per_second }),
 };
 
