@@ -1,2 +1,57 @@
-//! x
-fn main() {}
+//! `hubbub-loadtest`: plays a show against a Hubbub server at any address, with thousands of light viewers,
+//! and checks that nothing is lost: no gap, no double, no oversell, no acknowledged claim that is missing later.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`options`], [`profile`] | the command line, made into a [`options::Plan`] |
+//! | [`show`] | the course of a run: room, ramp, talk, draw, rush, storm, checks |
+//! | [`worker`] | one thread with its share of the viewers on one poll; [`viewer`] is one of them, [`talk`] what they say |
+//! | [`wire`] | just enough of WebSocket and of the messages, without decoding what need not be |
+//! | [`follower`], [`observer`], [`faults`] | the cursor rule, what the stage shows, what went wrong |
+//! | [`api`], [`machine`] | the server's REST, the operating system |
+//! | [`tally`], [`report`], [`progress`] | what was counted, and how it is told |
+
+mod api;
+mod faults;
+mod follower;
+mod machine;
+mod observer;
+mod options;
+mod profile;
+mod progress;
+mod report;
+mod show;
+mod talk;
+mod tally;
+mod viewer;
+mod wire;
+mod worker;
+
+use std::process::ExitCode;
+
+use options::Failure;
+
+/// The run was made, and something was not as it must be.
+const INCORRECT: u8 = 1;
+
+fn main() -> ExitCode {
+    let plan = match options::read() {
+        Ok(plan) => plan,
+        Err(asked) => return asked,
+    };
+    let told = show::run(&plan).and_then(|report| {
+        print!("{report}");
+        if let Some(path) = &plan.json {
+            report.write(path)?;
+        }
+        Ok(report.failures.is_empty())
+    });
+    match told {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(INCORRECT),
+        Err(failure) => {
+            eprintln!("hubbub-loadtest: {failure}");
+            Failure::code(&failure).into()
+        }
+    }
+}

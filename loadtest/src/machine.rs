@@ -1,0 +1,113 @@
+//! The operating system: file limits, ports, and what a process takes.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::options::{Failure, Plan};
+
+/// Files besides viewers' sockets.
+const OTHER_FILES: u64 = 64;
+/// Ports for outgoing connections where the system does not say.
+const PORTS: u32 = 28_000;
+
+/// Raises the file limit to the hard limit.
+///
+/// # Errors
+///
+/// [`Failure::Usage`] if that is not enough.
+pub(crate) fn raise_file_limit(viewers: u32) -> Result<(), Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let needed = u64::from(viewers) + OTHER_FILES;
+    match files {
+        Some(files) if files < needed => Err(Failure::Usage(format!(
+            "the file limit is {files}, and {viewers} viewers need {needed}: raise it (ulimit -n)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The own addresses to connect from, in turn; none: as the system chooses. On loopback as many are taken as
+/// the viewers need.
+///
+/// # Errors
+///
+/// [`Failure::Usage`] names the ceiling that the ports set.
+pub(crate) fn sources(plan: &Plan) -> Result<Vec<IpAddr>, Failure> {
+    let ports = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|range| ports(&range))
+        .unwrap_or(PORTS);
+    let mut sources = plan.sources.clone();
+    let needed = plan.viewers.div_ceil(ports);
+    let loopback = matches!(plan.server.address.ip(), IpAddr::V4(address) if address.is_loopback());
+    if sources.is_empty() && loopback && needed > 1 && cfg!(target_os = "linux") {
+        let own = (2..).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, (last >> 8) as u8, last as u8)));
+        sources.extend(own.take(needed as usize));
+    }
+    let ceiling = ports.saturating_mul(sources.len().max(1) as u32);
+    if plan.viewers > ceiling {
+        return Err(Failure::Usage(format!(
+            "from {} address(es) there are ports for {ceiling} viewers: name more with --source",
+            sources.len().max(1)
+        )));
+    }
+    Ok(sources)
+}
+
+fn ports(range: &str) -> Option<u32> {
+    let mut ends = range.split_whitespace().map(str::parse::<u32>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    last.checked_sub(first).map(|ports| ports + 1)
+}
+
+/// A process on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
+    /// Resident memory, bytes.
+    pub(crate) fn memory(self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kib * 1_024)
+    }
+
+    /// CPU time so far, seconds.
+    pub(crate) fn cpu(self) -> Option<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // The name in brackets may hold anything; utime and stime are the 12th and 13th words behind it.
+        let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
+        Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_its_memory_and_cpu() {
+        let own = Process(std::process::id());
+        assert!(own.memory().expect("is told") > 1 << 20);
+        assert!(own.cpu().expect("is told") >= 0.0);
+        assert_eq!(Process(u32::MAX).memory(), None);
+    }
+
+    #[test]
+    fn a_port_range_is_counted_with_both_ends() {
+        assert_eq!(ports("32768\t60999\n"), Some(28_232));
+        assert_eq!(ports("nonsense"), None);
+    }
+}

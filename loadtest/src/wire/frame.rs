@@ -1,0 +1,168 @@
+//! WebSocket frames (RFC 6455, 5.2) as this server sends them: final, unmasked, without extensions. And the
+//! masked ones of a client.
+
+/// Longest message that is waited for. A keyframe is at most 64 KiB as JSON, `joined` less.
+pub(crate) const PAYLOAD_MAX: usize = 1 << 20;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opcode {
+    Text = 0x1,
+    Binary = 0x2,
+    Close = 0x8,
+    Ping = 0x9,
+    Pong = 0xa,
+}
+
+/// A whole frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'b> {
+    pub(crate) opcode: Opcode,
+    pub(crate) payload: &'b [u8],
+    /// Bytes on the wire, with the head.
+    pub(crate) length: usize,
+}
+
+/// What no server may send, or this one never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadFrame {
+    #[error("a masked frame from the server")]
+    Masked,
+    #[error("a fragmented message")]
+    Fragmented,
+    #[error("a frame with reserved bits or an unknown opcode")]
+    Unknown,
+    #[error("a length that is not written in the shortest way")]
+    Length,
+    #[error("a control frame over 125 bytes")]
+    LongControl,
+    #[error("a message over 1 MiB")]
+    TooLong,
+}
+
+/// Reads the frame at the front; `None`: it has not arrived whole.
+pub(crate) fn next(bytes: &[u8]) -> Result<Option<Frame<'_>>, BadFrame> {
+    let [first, second, rest @ ..] = bytes else {
+        return Ok(None);
+    };
+    if second & 0x80 != 0 {
+        return Err(BadFrame::Masked);
+    }
+    let opcode = match first & 0x7f {
+        0x1 => Opcode::Text,
+        0x2 => Opcode::Binary,
+        0x8 => Opcode::Close,
+        0x9 => Opcode::Ping,
+        0xa => Opcode::Pong,
+        0x0 => return Err(BadFrame::Fragmented),
+        _ => return Err(BadFrame::Unknown),
+    };
+    if first & 0x80 == 0 {
+        return Err(BadFrame::Fragmented);
+    }
+    let (length, shortest, rest) = match (second, rest) {
+        (126, [a, b, rest @ ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 126, rest),
+        (127, [a, b, c, d, e, f, g, h, rest @ ..]) => {
+            (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 65_536, rest)
+        }
+        (126 | 127, _) => return Ok(None),
+        (short, rest) => (u64::from(*short), 0, rest),
+    };
+    if length < shortest {
+        return Err(BadFrame::Length);
+    }
+    if *first >= 0x88 && *second > 125 {
+        return Err(BadFrame::LongControl);
+    }
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= PAYLOAD_MAX)
+        .ok_or(BadFrame::TooLong)?;
+    Ok(rest.get(..length).map(|payload| Frame {
+        opcode,
+        payload,
+        length: bytes.len() - rest.len() + length,
+    }))
+}
+
+/// Writes a client's frame.
+pub(crate) fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: [u8; 4]) {
+    out.push(0x80 | opcode as u8);
+    match payload.len() {
+        length @ 0..126 => out.push(0x80 | length as u8),
+        length @ 126..65_536 => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask);
+    let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    out.extend(masked);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match payload.len() {
+            length @ 0..126 => bytes.push(length as u8),
+            length @ 126..65_536 => {
+                bytes.push(126);
+                bytes.extend((length as u16).to_be_bytes());
+            }
+            length => {
+                bytes.push(127);
+                bytes.extend((length as u64).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn a_frame_is_read_when_its_last_byte_is_there() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            let bytes = framed(0x81, &payload);
+            for cut in [1, 2, 3, 9, bytes.len() - 1]
+                .into_iter()
+                .filter(|cut| *cut < bytes.len())
+            {
+                assert_eq!(next(&bytes[..cut]), Ok(None), "{length} cut at {cut}");
+            }
+            let more = [&bytes[..], b"more"].concat();
+            let frame = next(&more).unwrap().expect("is whole");
+            assert_eq!(
+                (frame.opcode, frame.payload.len(), frame.length),
+                (Opcode::Text, length, bytes.len())
+            );
+        }
+    }
+
+    #[test]
+    fn what_this_server_never_sends_is_named() {
+        assert_eq!(next(&[0x81, 0x81, 0, 0, 0, 0, 0]), Err(BadFrame::Masked));
+        assert_eq!(next(&[0x01, 0x01, b'a']), Err(BadFrame::Fragmented));
+        assert_eq!(next(&[0x80, 0x01, b'a']), Err(BadFrame::Fragmented));
+        assert_eq!(next(&[0xc1, 0x00]), Err(BadFrame::Unknown));
+        assert_eq!(next(&[0x83, 0x00]), Err(BadFrame::Unknown));
+        assert_eq!(next(&[0x81, 126, 0, 5]), Err(BadFrame::Length));
+        assert_eq!(next(&[0x81, 127, 0, 0, 0, 0, 0, 0, 1, 0]), Err(BadFrame::Length));
+        assert_eq!(next(&[0x89, 126, 0, 126]), Err(BadFrame::LongControl));
+        assert_eq!(next(&[0x81, 127, 1, 0, 0, 0, 0, 0, 0, 0]), Err(BadFrame::TooLong));
+    }
+
+    #[test]
+    fn a_clients_frame_is_masked() {
+        let mut out = Vec::new();
+        write(&mut out, Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d]);
+        // RFC 6455, 5.7.
+        assert_eq!(out, [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
+    }
+}
