@@ -70,7 +70,7 @@ function fields(values, prepared) {
     h("div", { class: "form__pair", key: "quota" },
       text(values, "quota", t("quota"), { inputmode: "numeric", hint: t("quota_hint") }),
       text(values, "per_viewer", t("per_viewer"), { inputmode: "numeric" })),
-    radios(values, "closes", t("claim_window"), [["after_ms", t("closes_after")], ["at", t("closes_at")], ["with_show", t("with_show")]]),
+    radios(values, "closes", t("claim_window"), [["after_ms", t("closes_after")], ["at", t("closes_at")], ["with_show", t("closes_with_show")]]),
     is.closes === "after_ms" ? text(values, "after", t("closes_after_long"), { inputmode: "decimal", unit: unitOf(values, "after_unit", t("unit")) }) : null,
     is.closes === "at" ? text(values, "closes_at", t("closes_at_long"), { type: "datetime-local" }) : null,
     radios(values, "use", t("use_before"), [["show", t("use_show")], ["at", t("use_at")]]),

@@ -49,7 +49,10 @@ export function openDrawResults(desk, id) {
       is.phase === "open" && desk.may("actions") ? strikeForm(desk, id) : null,
       revealed() ? winners.show((all) => (all.length ? winnersTable(desk, all, markSent) : h("p", { class: "empty" }, t("no_entries")))) : null,
       h("div", { class: "actions", key: "actions" },
-        revealed() && desk.may("actions") ? button(t("redraw"), () => desk.ask("redraw", { draw: id }, t("redraw_what", { what: nameOf(is) })).then(() => winners.again()), { title: t("redraw_hint") }) : null,
+        revealed() && desk.may("actions") ? button(t("redraw"), () => desk.ask("redraw", { draw: id }, t("redraw_what", { what: nameOf(is) })).then(() => winners.again()), {
+          title: t("redraw_hint"),
+          disabled: (is.card?.phase.revealed?.claim_until ?? 0) > desk.now,
+        }) : null,
         revealed() && desk.may("host") ? button(t("winners_csv"), () => save(desk, path.winnersCsv(id), `winners-${id}.csv`), { icon: "download" }) : null,
         revealed() || is.phase === "cancelled" ? button(t("transcript"), () => save(desk, path.transcript(id), `transcript-${id}.json`), { icon: "download", title: t("transcript_hint") }) : null),
       revealed() ? h("p", { class: "field__hint", key: "proof" }, t("proof_hint")) : null,

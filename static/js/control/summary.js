@@ -39,7 +39,7 @@ function describe(desk, summary) {
   const pairs = [
     [t("live_time"), duration(summary.live_ms)],
     [t("viewers_so_far"), number(viewers)],
-    [t("peak"), summary.peak ? t("peak_at", { n: summary.peak.viewers, time: time(summary.peak.at, desk.now) }) : "–"],
+    [t("peak"), summary.peak ? t("peak_then", { n: summary.peak.viewers, time: time(summary.peak.at, desk.now) }) : "–"],
     [t("average_watch"), t("average_of", { time: average, n: viewers })],
     [t("comments"), number(summary.comments)],
     [t("likes_so_far"), number(summary.likes)],

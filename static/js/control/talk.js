@@ -48,7 +48,7 @@ export class ControlTalk extends Part {
     return [
       h("header", { class: "part__head" },
         h("h2", { class: "part__title" }, t("comments")),
-        h("div", { class: "part__tools" }, may ? modes(desk) : null)),
+        h("div", { class: "part__tools" }, may && desk.stage.show.state !== "ended" ? modes(desk) : null)),
       this.pinned(desk, may),
       h("div", {
         class: "lines",
