@@ -67,6 +67,8 @@ struct Outbox {
     private: VecDeque<Bytes>,
     /// Then the feed from here on.
     follow: Follow,
+    /// Its offset: of the keyframe or cursor that it started from, or of the last delta since.
+    sent: Offset,
     seen: [u64; SLOTS],
     phase: Phase,
     closed: Option<Close>,
@@ -134,6 +136,7 @@ impl Connection {
             partial: Bytes::new(),
             private: VecDeque::new(),
             follow: Follow::Not,
+            sent: 0,
             seen: [0; SLOTS],
             phase: Phase::Open,
             closed: None,
@@ -150,7 +153,8 @@ impl Connection {
             nudged: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             private_waits: AtomicU8::new(0),
-            unread: AtomicBool::new(false),
+            // What came glued to the hello waits in the reader.
+            unread: AtomicBool::new(true),
             heard_at: AtomicU64::new(now.0),
             written_at: AtomicU64::new(now.0),
             pinged_at: AtomicU64::new(now.0),
@@ -188,12 +192,13 @@ impl Connection {
         self.nudge();
     }
 
-    /// Starts following: these frames first, then the deltas from `next` on.
-    pub(super) fn follow(&self, frames: impl IntoIterator<Item = Bytes>, next: u64) {
+    /// Starts following: these frames first, which bring it to `offset`, then the deltas from `next` on.
+    pub(super) fn follow(&self, frames: impl IntoIterator<Item = Bytes>, offset: Offset, next: u64) {
         let mut outbox = self.outbox.lock();
         if outbox.phase == Phase::Open {
             outbox.private.extend(frames);
             outbox.follow = Follow::At(next);
+            outbox.sent = offset;
         }
         drop(outbox);
         self.nudge();
@@ -441,7 +446,7 @@ impl Outbox {
                     }
                     latest = newest(&ring.latest, &self.seen, encoding);
                 }
-                None => self.follow = Follow::Lost(ring.offset_before(next)),
+                None => self.follow = Follow::Lost(self.sent),
             }
         }
         let deltas = used - deltas_from;
@@ -476,6 +481,7 @@ impl Outbox {
                 }
                 rest = self.consume(entry.frame(encoding).clone(), rest);
                 next += 1;
+                self.sent = entry.offset();
                 written.deltas += 1;
             }
             self.follow = Follow::At(next);
@@ -516,16 +522,25 @@ pub(super) struct Edge<'a> {
     pub(super) socket: &'a TcpStream,
     /// Bytes that came with the handshake.
     pub(super) early: &'a mut Bytes,
+    /// How much may still be read in this call: the reader goes on by itself through fragments without end.
+    pub(super) budget: usize,
     pub(super) replies: Vec<u8>,
 }
 
 impl Read for Edge<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.early.is_empty() {
-            return self.socket.try_read(buffer);
+        if self.budget == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
-        let taken = buffer.len().min(self.early.len());
-        self.early.copy_to_slice(&mut buffer[..taken]);
+        let room = buffer.len().min(self.budget);
+        let taken = if self.early.is_empty() {
+            self.socket.try_read(&mut buffer[..room])?
+        } else {
+            let taken = room.min(self.early.len());
+            self.early.copy_to_slice(&mut buffer[..taken]);
+            taken
+        };
+        self.budget -= taken;
         Ok(taken)
     }
 }

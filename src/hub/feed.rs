@@ -78,13 +78,16 @@ pub(super) fn raw_frame(opcode: u8, payload: &[u8]) -> Bytes {
 
 /// One batch on a feed.
 pub(super) struct Entry {
-    follows: Offset,
     offset: Offset,
     bytes: usize,
     shared: Shared,
 }
 
 impl Entry {
+    pub(super) fn offset(&self) -> Offset {
+        self.offset
+    }
+
     pub(super) fn frame(&self, encoding: Encoding) -> &Bytes {
         self.shared.frame(encoding)
     }
@@ -143,15 +146,6 @@ impl Ring {
     pub(super) fn after(&self, offset: Offset) -> Option<u64> {
         (offset >= self.floor).then(|| self.first + self.entries.partition_point(|entry| entry.offset <= offset) as u64)
     }
-
-    /// The offset before the entry at `index`.
-    pub(super) fn offset_before(&self, index: u64) -> Offset {
-        match self.from(index).and_then(|mut entries| entries.next()) {
-            Some(entry) => entry.follows,
-            None if index >= self.end() => self.head,
-            None => self.floor,
-        }
-    }
 }
 
 /// The connections that one pass visits.
@@ -207,13 +201,7 @@ impl Feed {
             .max()
             .unwrap_or(EVENT_BYTES * events.len());
         let mut ring = self.ring.write();
-        let follows = ring.head;
-        ring.entries.push_back(Entry {
-            follows,
-            offset,
-            bytes,
-            shared,
-        });
+        ring.entries.push_back(Entry { offset, bytes, shared });
         ring.bytes += bytes;
         ring.head = offset;
         ring.decided = decided;

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::connection::Connection;
 use super::{CommandError, Done};
-use crate::protocol::{Cursor, message::Joined};
+use crate::protocol::{Close, Cursor, message::Joined};
 use crate::room::{Actor, Command, Room, Timestamp};
 
 /// The lanes, in the order in which they are drained.
@@ -75,12 +75,35 @@ pub(super) enum Work {
     Look(Look),
     /// A connection joins; `joined` lacks what only the room knows.
     Join {
-        connection: Arc<Connection>,
+        connection: Joining,
         joined: Box<Joined>,
         cursor: Option<Cursor>,
     },
     /// A connection fell off the ring.
     Resync(Arc<Connection>),
+}
+
+/// A connection on its way into a room. One that is not taken in, because the room's task ended or broke, is
+/// closed: it comes back, and the room is loaded again.
+pub(super) struct Joining(Option<Arc<Connection>>);
+
+impl Joining {
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self(Some(connection))
+    }
+
+    /// The room takes it in.
+    pub(super) fn take(mut self) -> Option<Arc<Connection>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.close(Close::Unavailable);
+        }
+    }
 }
 
 /// A full or closed mailbox gives the work back.
@@ -122,11 +145,16 @@ impl Mailbox {
     /// Waits until there is something.
     pub(super) async fn filled(&self) {
         loop {
-            if self.len() > 0 {
+            if self.len() > 0 || self.is_closed() {
                 return;
             }
             self.waiting.notified().await;
         }
+    }
+
+    /// Nothing more comes, and the room's task ends.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lanes.lock().closed
     }
 
     /// How much waits.
@@ -155,6 +183,7 @@ impl Mailbox {
         if even_if_filled || lanes.queues.iter().all(VecDeque::is_empty) {
             lanes.closed = true;
             lanes.queues = Default::default();
+            self.waiting.notify_one();
         }
         lanes.closed
     }

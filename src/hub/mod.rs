@@ -146,10 +146,10 @@ pub struct Hub {
     metrics: Metrics,
     limits: Limits,
     node: u32,
-    /// Random at each start.
-    run: u64,
     catalogue: DashMap<String, Known>,
     rooms: DashMap<String, Arc<Place>>,
+    /// Rooms whose logs are being removed: nobody loads or makes them meanwhile.
+    removing: DashMap<String, ()>,
     connections: AtomicU32,
     /// A connection has ended; while draining somebody waits for the last one.
     connection_ended: Notify,
@@ -179,9 +179,9 @@ impl Hub {
             metrics,
             limits,
             node: NODE,
-            run: luck().u128() as u64,
             catalogue: DashMap::new(),
             rooms: DashMap::new(),
+            removing: DashMap::new(),
             connections: AtomicU32::new(0),
             connection_ended: Notify::new(),
             last_commit_ms: AtomicU32::new(0),
@@ -307,15 +307,28 @@ impl Hub {
             }
             .into());
         }
-        let handle = self.load(room).await?;
-        handle.mailbox.close(true);
+        if self.removing.insert(room.to_string(), ()).is_some() {
+            return Err(CommandError::Busy { retry_after_ms: 1_000 });
+        }
+        let removed = self.remove_whole(room).await;
+        self.removing.remove(room.as_str());
+        removed
+    }
+
+    /// Ends the room's task first: two writers must never be at one log.
+    async fn remove_whole(&self, room: &RoomId) -> Result<(), CommandError> {
+        let loaded = self.rooms.get(room.as_str()).and_then(|place| place.room().cloned());
+        if let Some(handle) = loaded {
+            handle.presence.lock().close_all(Close::UnknownRoom);
+            handle.mailbox.close(true);
+            // It fails only when the handle is gone, and with it the task.
+            let _ = handle.over.subscribe().wait_for(|over| *over).await;
+        }
         self.journal.remove(room.as_str()).await.map_err(|error| {
             tracing::error!(%room, %error, "the room cannot be removed");
             CommandError::JournalUnavailable
         })?;
         self.catalogue.remove(room.as_str());
-        self.forget(room, &handle);
-        handle.presence.lock().close_all(Close::UnknownRoom);
         Ok(())
     }
 

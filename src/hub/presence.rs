@@ -144,6 +144,11 @@ impl Presence {
         self.arrived.len() + self.left.len() > PULSE_CHANGES_MAX
     }
 
+    /// How many changes wait to be reported.
+    pub(super) fn backlog(&self) -> usize {
+        self.arrived.len() + self.left.len()
+    }
+
     /// The next pulse. Nothing is forgotten until [`Presence::commit`].
     pub(super) fn pulse(&self, node: u32, run: u64, taps: u64) -> Pulse {
         let arrived: Vec<_> = self.arrived.iter().take(PULSE_CHANGES_MAX).cloned().collect();

@@ -154,6 +154,9 @@ impl Hub {
             );
             return Err(CommandError::Busy { retry_after_ms: 5_000 });
         }
+        if self.removing.contains_key(id.as_str()) {
+            return Err(CommandError::Busy { retry_after_ms: 1_000 });
+        }
         let place = Arc::clone(&self.rooms.entry(id.to_string()).or_default());
         let loaded = place.room.get_or_try_init(|| self.start(id, epoch, new)).await;
         if loaded.is_err() {
@@ -179,7 +182,7 @@ impl Hub {
             self.journal.tail(id.as_str(), TAIL_BATCHES, TAIL_BYTES).await?
         };
         let floor = tail.first().map_or(room.head, |record| record.first - 1);
-        let handle = Arc::new(RoomHandle::new(id.clone(), epoch, Arc::clone(self), floor));
+        let handle = Arc::new(RoomHandle::new(&room, epoch, Arc::clone(self), floor));
         for record in &tail {
             let events = record::decode(record).map_err(|error| damaged(id, error))?;
             for feed in handle.feeds() {
@@ -204,6 +207,7 @@ impl Hub {
         hub.forget(&handle.id, &handle);
         handle.presence.lock().close_all(Close::Unavailable);
         hub.metrics.rooms_loaded.dec();
+        handle.over.send_replace(true);
     }
 
     /// Takes a room out of the registry, if it is this one.

@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use super::Hub;
 use super::feed::Feed;
 use super::health::Rounds;
 use super::mailbox::Mailbox;
 use super::presence::Presence;
+use super::{Hub, luck};
 use crate::protocol::FeedKind;
-use crate::room::{Offset, RoomId};
+use crate::room::{Offset, Room, RoomId, Timestamp};
 
 /// A room in memory.
 pub(super) struct RoomHandle {
     pub(super) id: RoomId,
     pub(super) epoch: u64,
+    /// Random at each load: the sums of presence and taps are numbered in it.
+    pub(super) run: u64,
+    /// How far the room's last event is ahead of the clock that it was loaded under, ms: a room's time never
+    /// goes back, and goes on from there.
+    lead_ms: u64,
     pub(super) hub: Arc<Hub>,
     pub(super) mailbox: Mailbox,
     pub(super) stage: Arc<Feed>,
@@ -29,13 +36,17 @@ pub(super) struct RoomHandle {
     pub(super) on_air: AtomicBool,
     /// Offset of the last durable event.
     head: AtomicU64,
+    /// The room's task has ended, and nothing of it writes any more.
+    pub(super) over: watch::Sender<bool>,
 }
 
 impl RoomHandle {
-    pub(super) fn new(id: RoomId, epoch: u64, hub: Arc<Hub>, floor: Offset) -> Self {
+    pub(super) fn new(room: &Room, epoch: u64, hub: Arc<Hub>, floor: Offset) -> Self {
         Self {
-            id,
+            id: room.id.clone(),
             epoch,
+            run: luck().u128() as u64,
+            lead_ms: room.at.since(hub.clock.now()),
             hub,
             mailbox: Mailbox::default(),
             stage: Arc::new(Feed::new(FeedKind::Stage, floor)),
@@ -44,8 +55,19 @@ impl RoomHandle {
             health: Mutex::default(),
             taps: AtomicU64::new(0),
             on_air: AtomicBool::new(false),
-            head: AtomicU64::new(0),
+            head: AtomicU64::new(room.head),
+            over: watch::Sender::new(false),
         }
+    }
+
+    /// The room's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.hub.clock.now().plus(self.lead_ms)
+    }
+
+    /// When the room's time is `at`.
+    pub(super) fn instant(&self, at: Timestamp) -> Instant {
+        self.hub.clock.instant(Timestamp(at.0.saturating_sub(self.lead_ms)))
     }
 
     pub(super) fn feed(&self, kind: FeedKind) -> &Arc<Feed> {

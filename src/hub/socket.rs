@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
 use super::connection::{Connection, Edge, Flushed, Turn, Written};
 use super::feed::{frame, raw_frame};
-use super::mailbox::{Lane, Refused, Reply, Work};
+use super::mailbox::{Joining, Lane, Refused, Reply, Work};
 use super::room_handle::RoomHandle;
 use super::task::problem;
 use super::{CommandError, Hub, Opened, address, luck, pass};
@@ -35,6 +35,10 @@ const HELLO: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(1);
 /// Read at a time: a comment fits. Kept by every connection.
 const READ_BYTES: usize = 512;
+/// Read for one message, with all its fragments and what they are framed in: twice the largest message.
+const READ_BUDGET: usize = 2 * MESSAGE_BYTES_MAX;
+/// A close frame that cannot be written within this time is given up.
+const CLOSE: Duration = Duration::from_secs(5);
 /// Messages handled before other tasks get a chance.
 const MESSAGES: usize = 32;
 /// Commands of one connection that may wait for their answer.
@@ -96,15 +100,22 @@ impl Reader {
         let mut edge = Edge {
             socket,
             early: &mut self.early,
+            budget: READ_BUDGET,
             replies: Vec::new(),
         };
         let read = self.context.read(&mut edge);
-        let replies = edge.replies;
-        match read {
-            Ok(Frame::Close(_)) => (Heard::Closed(replies), Vec::new()),
-            Ok(frame) => (self.heard(frame), replies),
-            Err(error) => (failed(error), replies),
+        if let Ok(Frame::Close(_)) = read {
+            // The answer to a close is only written by a flush, which says that the connection is over.
+            let _ = self.context.flush(&mut edge);
+            return (Heard::Closed(edge.replies), Vec::new());
         }
+        let Edge { budget, replies, .. } = edge;
+        let heard = match read {
+            Ok(frame) => self.heard(frame),
+            Err(_) if budget == 0 => Heard::Breach(Close::Flood),
+            Err(error) => failed(error),
+        };
+        (heard, replies)
     }
 
     fn heard(&self, frame: Frame) -> Heard {
@@ -335,16 +346,13 @@ async fn join(hub: Arc<Hub>, socket: TcpStream, reader: Reader, admitted: Admitt
     let connection = Connection::new(socket, reader.encoding, feed, actor, counted, expires_at, now);
     let connection = Arc::new(connection);
     let work = Work::Join {
-        connection: Arc::clone(&connection),
+        connection: Joining::new(Arc::clone(&connection)),
         joined,
         cursor: hello.cursor,
     };
-    match handle.mailbox.put(Lane::Rush, work) {
-        Ok(()) => {}
-        Err(Refused::Full(_)) => connection.close(Close::Unavailable),
-        // The room has just left memory: coming back loads it.
-        Err(Refused::Closed(_)) => connection.close(Close::Unavailable),
-    }
+    // A mailbox that is full, or closed because the room has just left memory, drops the work, which closes
+    // the connection: coming back loads the room.
+    drop(handle.mailbox.put(Lane::Rush, work));
     drop(tokio::spawn(async move {
         run(handle, connection, reader).await;
         drop(held);
@@ -387,21 +395,44 @@ impl Rates {
 async fn run(handle: Arc<RoomHandle>, connection: Arc<Connection>, mut reader: Reader) {
     let mut rates = Rates::new();
     let mut reads = true;
+    let seat = Seat { handle, connection };
+    let Seat { handle, connection } = &seat;
     loop {
-        match poll_fn(|cx| connection.poll_turn(reads, cx)).await {
-            Turn::Flush => flush(&handle, &connection),
-            Turn::Read => reads = read(&handle, &connection, &mut reader, &mut rates),
+        let turn = poll_fn(|cx| connection.poll_turn(reads, cx));
+        let turn = if connection.is_closing() {
+            // The room's sweep may be over; a close that cannot be written is given up here.
+            match timeout(CLOSE, turn).await {
+                Ok(turn) => turn,
+                Err(_) => break connection.abandon(),
+            }
+        } else {
+            turn.await
+        };
+        match turn {
+            Turn::Flush => flush(handle, connection),
+            Turn::Read => reads = read(handle, connection, &mut reader, &mut rates),
         }
         if connection.is_done() {
             break;
         }
         tokio::task::consume_budget().await;
     }
-    let hub = Arc::clone(&handle.hub);
-    let now = hub.clock.now();
-    handle.presence.lock().went(&connection, now);
-    ended(&hub, connection.closed_with());
     connection.linger(LINGER).await;
+}
+
+/// A connection's place in its room, given back when its task ends, in whatever way.
+struct Seat {
+    handle: Arc<RoomHandle>,
+    connection: Arc<Connection>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let now = self.handle.now();
+        self.handle.presence.lock().went(&self.connection, now);
+        self.connection.abandon();
+        ended(&self.handle.hub, self.connection.closed_with());
+    }
 }
 
 fn flush(handle: &RoomHandle, connection: &Arc<Connection>) {

@@ -18,7 +18,7 @@ use super::room_handle::RoomHandle;
 use super::{CommandError, Done, luck, pass, record, registry};
 use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
-use crate::room::audience::{self, GRACE_MS};
+use crate::room::audience::{self, AudienceEvent, GRACE_MS};
 use crate::room::comment::{CommentEvent, SetDisplayBudget};
 use crate::room::discount::DiscountEvent;
 use crate::room::draw::DrawEvent;
@@ -32,8 +32,15 @@ const PULSE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A keyframe is shared by all who need one within this time.
 const KEYFRAME_LIFE: Duration = Duration::from_secs(1);
-/// After a refused append the journal is tried again this often; in between commands are refused at once.
+/// After a refused append the journal is tried again this soon, doubled with each refusal up to the longest;
+/// in between commands are refused at once.
 const RETRY_JOURNAL: Duration = Duration::from_millis(250);
+const RETRY_JOURNAL_MAX: Duration = Duration::from_secs(4);
+/// Changes of presence that may wait for a journal that takes no writes, of about 100 bytes each; then
+/// nobody else is taken in.
+const BACKLOG_MAX: usize = 50_000;
+/// Viewers who are told what is theirs, before others get a chance.
+const TOLD: usize = 64;
 /// A room that nobody uses leaves memory after this time.
 const IDLE: Duration = Duration::from_secs(60);
 /// Events after which a snapshot is made.
@@ -58,6 +65,8 @@ pub(super) struct RoomTask {
     snapshot_head: Offset,
     /// The journal refused an append; not before then it is tried again.
     suspended_until: Option<Instant>,
+    /// After the next refusal: longer with each one, since each rebuilds the room.
+    retry_after: Duration,
     joins: usize,
 }
 
@@ -96,8 +105,7 @@ enum Next {
 pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offset) {
     let now = Instant::now();
     let held = room.audience.totals.watching > 0;
-    let held_until = held.then(|| handle.hub.clock.now().plus(GRACE_MS));
-    handle.set_head(room.head);
+    let held_until = held.then(|| handle.now().plus(GRACE_MS));
     handle.on_air.store(room.show.state().on_air(), Ordering::Relaxed);
     let mut task = RoomTask {
         pulsed_head: room.head,
@@ -110,6 +118,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         keyframes: [None, None],
         snapshot_head,
         suspended_until: None,
+        retry_after: RETRY_JOURNAL,
         joins: 0,
         handle,
     };
@@ -119,30 +128,35 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
                 .spawn(pass::run(Arc::clone(&task.handle), Arc::clone(feed), share));
         }
     }
-    while task.turn().await == Next::Go {
-        task.wait().await;
-    }
+    while task.turn().await == Next::Go && task.wait().await == Next::Go {}
 }
 
 impl RoomTask {
-    async fn wait(&self) {
+    async fn wait(&mut self) -> Next {
         let wake_at = self.wake_at();
         tokio::select! {
-            () = self.handle.mailbox.filled() => {}
-            () = tokio::time::sleep_until(wake_at.into()) => {}
+            () = self.handle.mailbox.filled() => Next::Go,
+            () = tokio::time::sleep_until(wake_at.into()) => Next::Go,
+            // Passes run for ever: one that ended has broken, and its connections hear nothing more.
+            Some(_) = self.passes.join_next() => self.end(),
         }
     }
 
     /// When something is to be done without being asked.
     fn wake_at(&self) -> Instant {
         let busy = self.ticks();
-        let tick = if busy { self.next_tick } else { self.last_used + IDLE };
+        let soon = Instant::now() + PULSE;
+        let tick = if busy {
+            self.next_tick
+        } else {
+            soon.max(self.last_used + IDLE)
+        };
         let deadline = self.room.next_deadline().map(|at| {
             let at = self.held_until.map_or(at, |held| at.max(held));
-            self.handle.hub.clock.instant(at)
+            self.handle.instant(at)
         });
-        deadline
-            .map_or(tick, |deadline| deadline.min(tick))
+        let at = deadline.map_or(tick, |deadline| deadline.min(tick));
+        at.max(self.suspended_until.unwrap_or(at))
             .max(Instant::now() + Duration::from_millis(1))
     }
 
@@ -156,6 +170,9 @@ impl RoomTask {
     }
 
     async fn turn(&mut self) -> Next {
+        if self.handle.mailbox.is_closed() {
+            return self.end();
+        }
         let works = self.handle.mailbox.drain();
         if !works.is_empty() {
             self.last_used = Instant::now();
@@ -193,6 +210,9 @@ impl RoomTask {
         for read in reads {
             self.read(read);
         }
+        if self.last_shown.elapsed() >= KEEP_ALIVE && self.handle.connections() > 0 {
+            self.show_totals(now);
+        }
         self.snapshot_if_due();
         if self.idle() && self.handle.mailbox.close(false) {
             self.leave()
@@ -202,7 +222,7 @@ impl RoomTask {
     }
 
     fn now(&self) -> Timestamp {
-        self.handle.hub.clock.now().max(self.room.at)
+        self.handle.now().max(self.room.at)
     }
 
     /// Refused appends suspend the room; now and then it tries again.
@@ -251,9 +271,6 @@ impl RoomTask {
         if self.handle.backstage.followers() > 0 {
             self.show_health(now);
         }
-        if self.last_shown.elapsed() >= KEEP_ALIVE && self.handle.connections() > 0 {
-            self.show_totals(now);
-        }
     }
 
     /// The core decides whether it brings anything: also without a change it is offered, since now and then
@@ -261,7 +278,7 @@ impl RoomTask {
     fn pulse(&mut self, batch: &mut Batch, now: Timestamp) {
         let taps = self.handle.taps.swap(0, Ordering::Relaxed);
         let presence = self.handle.presence.lock();
-        let pulse = presence.pulse(self.handle.hub.node, self.handle.hub.run, taps);
+        let pulse = presence.pulse(self.handle.hub.node, self.handle.run, taps);
         drop(presence);
         let command = Command::Pulse(pulse);
         match self.room.decide(&Actor::Server, &command, now, &mut luck()) {
@@ -359,11 +376,12 @@ impl RoomTask {
                 .observe(decided.elapsed().as_secs_f64());
         }
         self.handle.set_head(self.room.head);
+        self.retry_after = RETRY_JOURNAL;
         self.pulse_reported(batch.pulse.as_ref());
         self.show(&batch, first, now);
-        self.tell_concerned(&batch, now);
         self.handle.hub.know(&self.room, self.handle.epoch);
         self.deliver(batch.answers);
+        self.tell_concerned(&batch.events, now).await;
         Next::Go
     }
 
@@ -394,15 +412,17 @@ impl RoomTask {
         for pending in &mut batch.answers {
             pending.result = Err(CommandError::JournalUnavailable);
         }
-        self.suspended_until = Some(Instant::now() + RETRY_JOURNAL);
+        self.suspended_until = Some(Instant::now() + self.retry_after);
+        self.retry_after = RETRY_JOURNAL_MAX.min(2 * self.retry_after);
         let rebuilt = self.handle.hub.rebuild(&self.handle.id).await;
         self.deliver(batch.answers);
         match rebuilt {
-            Ok((room, _)) if room.head > 0 => {
+            Ok((room, _)) if room.head > 0 && room.head == self.handle.head() => {
                 self.room = room;
                 self.handle.hub.metrics.rooms_rebuilt.inc();
                 Next::Go
             }
+            // Another head than what was shown, or a room that never was: whoever follows starts afresh.
             Ok(_) => Next::End,
             Err(error) => {
                 tracing::error!(room = %self.handle.id, %error, "the room cannot be rebuilt");
@@ -448,9 +468,9 @@ impl RoomTask {
 
     /// Tells viewers what has become theirs, on all their connections, and closes those of staff without a
     /// role.
-    fn tell_concerned(&self, batch: &Batch, now: Timestamp) {
+    async fn tell_concerned(&self, events: &[Event], now: Timestamp) {
         let mut concerned = BTreeSet::new();
-        for event in &batch.events {
+        for event in events {
             if let Event::Staff(StaffEvent::Removed { person, .. }) = event {
                 let presence = self.handle.presence.lock();
                 presence
@@ -459,14 +479,16 @@ impl RoomTask {
             }
             concerned.extend(self.concerned(event));
         }
-        for id in concerned
+        let viewers = concerned
             .into_iter()
-            .filter_map(|number| self.room.audience.viewer(number))
-            .map(|viewer| viewer.id)
-        {
-            let connections = self.handle.presence.lock().connections(id).to_vec();
+            .filter_map(|number| self.room.audience.viewer(number));
+        for (told, viewer) in viewers.enumerate() {
+            let connections = self.handle.presence.lock().connections(viewer.id).to_vec();
             if !connections.is_empty() {
-                self.send_mine(id, &connections, now);
+                self.send_mine(viewer.id, &connections, now);
+            }
+            if told % TOLD == TOLD - 1 {
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -480,6 +502,12 @@ impl RoomTask {
             }
             // Their receipts: everyone present got an entry just now.
             Event::Draw(DrawEvent::Locked { present, .. }) => present.clone(),
+            Event::Audience(AudienceEvent::Renamed { viewer, .. }) => vec![*viewer],
+            Event::Draw(DrawEvent::PrizeClaimed { id, entry, .. }) => {
+                let winners = self.room.winners(id).unwrap_or_default();
+                let winner = winners.into_iter().find(|winner| winner.entry == *entry);
+                winner.map(|winner| winner.viewer).into_iter().collect()
+            }
             Event::Discount(DiscountEvent::Redeemed { id, index, .. }) => {
                 self.room.discounts.holder(id, *index).into_iter().collect()
             }
@@ -519,7 +547,11 @@ impl RoomTask {
                 connection,
                 joined,
                 cursor,
-            } => self.join(&connection, *joined, cursor),
+            } => {
+                if let Some(connection) = connection.take() {
+                    self.join(&connection, *joined, cursor);
+                }
+            }
             Work::Resync(connection) => self.resync(&connection),
             Work::Command { .. } => {}
         }
@@ -530,6 +562,12 @@ impl RoomTask {
     }
 
     fn join(&mut self, connection: &Arc<Connection>, mut joined: Joined, cursor: Option<Cursor>) {
+        if self.handle.hub.draining() {
+            return connection.close(Close::Restart);
+        }
+        if self.handle.presence.lock().backlog() > BACKLOG_MAX {
+            return connection.close(Close::Unavailable);
+        }
         let now = self.now();
         joined.role = match &connection.actor {
             Actor::Viewer(_) | Actor::Server => None,
@@ -551,11 +589,11 @@ impl RoomTask {
             .and_then(|cursor| feed.ring.read().after(cursor.offset));
         joined.resumed = continued.is_some();
         let first = frame(connection.encoding, &Message::Joined(Box::new(joined)));
-        match continued {
-            Some(next) => connection.follow([first], next),
+        match continued.zip(cursor) {
+            Some((next, cursor)) => connection.follow([first], cursor.offset, next),
             None => {
-                let (keyframe, next) = self.keyframe(connection, now);
-                connection.follow([first, keyframe], next);
+                let (keyframe, offset, next) = self.keyframe(connection, now);
+                connection.follow([first, keyframe], offset, next);
             }
         }
         self.joins += 1;
@@ -567,10 +605,7 @@ impl RoomTask {
     fn resync(&mut self, connection: &Arc<Connection>) {
         let Some(from) = connection.lost_at() else { return };
         let now = self.now();
-        let (keyframe, next) = self.keyframe(connection, now);
-        let to = self.keyframes[connection.feed.kind as usize]
-            .as_ref()
-            .map_or(self.room.head, |cached| cached.offset);
+        let (keyframe, to, next) = self.keyframe(connection, now);
         let skipped = frame(connection.encoding, &Message::Skipped { from, to });
         let mine = connection.viewer().map(|id| {
             let mine = self.room.mine(id, now);
@@ -582,19 +617,20 @@ impl RoomTask {
                 },
             )
         });
-        connection.follow([skipped, keyframe].into_iter().chain(mine), next);
+        connection.follow([skipped, keyframe].into_iter().chain(mine), to, next);
         self.handle.hub.metrics.skips.inc();
     }
 
-    /// The newest keyframe, made afresh at most about once a second, and the index of the delta after it.
-    fn keyframe(&mut self, connection: &Connection, now: Timestamp) -> (Bytes, u64) {
+    /// The newest keyframe, made afresh at most about once a second, its offset, and the index of the delta
+    /// after it.
+    fn keyframe(&mut self, connection: &Connection, now: Timestamp) -> (Bytes, Offset, u64) {
         let feed = &connection.feed;
         let place = feed.kind as usize;
         if let Some(cached) = &self.keyframes[place]
             && cached.made.elapsed() < KEYFRAME_LIFE
             && let Some(next) = feed.ring.read().after(cached.offset)
         {
-            return (cached.shared.frame(connection.encoding).clone(), next);
+            return (cached.shared.frame(connection.encoding).clone(), cached.offset, next);
         }
         let (epoch, offset, at) = (self.handle.epoch, self.room.head, now);
         let message = match feed.kind {
@@ -618,7 +654,7 @@ impl RoomTask {
             offset,
             made: Instant::now(),
         });
-        (bytes, feed.ring.read().end())
+        (bytes, offset, feed.ring.read().end())
     }
 
     /// A snapshot is made off this task, by folding the log onto the previous one.
