@@ -23,6 +23,9 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** What an element is given when it starts, before anything else of it is called. @type {any} */
+export const later = undefined;
+
 /** The pictures on buttons: paths on a field of 24 by 24. */
 const ICONS = {
   close: "M6 6l12 12M18 6L6 18",

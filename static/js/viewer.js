@@ -24,99 +24,107 @@ const SUMMARY_WITHIN_MS = 8_000;
 /** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-const room = decodeURIComponent(location.pathname.split("/")[2] || "");
-const app = new App(room, new URLSearchParams(location.search));
+const query = new URLSearchParams(location.search);
 
-const page = byId("show");
-const picture = /** @type {PictureArea} */ (byId("picture"));
-const top = /** @type {Top} */ (byId("top"));
-const panel = /** @type {Panel} */ (byId("panel"));
-const comments = /** @type {Comments} */ (byId("comments"));
-const cards = /** @type {Cards} */ (byId("cards"));
-const composer = /** @type {Composer} */ (byId("composer"));
-const hearts = /** @type {Hearts} */ (byId("hearts"));
-const gate = /** @type {Gate} */ (byId("gate"));
-const strip = byId("strip");
-const mineButton = byId("mine");
-const mineCount = byId("mine-count");
+/** @param {import("./net/connection.js").Codec} [codec] */
+function begin(codec) {
+  const room = decodeURIComponent(location.pathname.split("/")[2] || "");
+  const app = new App(room, query, codec);
 
-/** @type {{refresh: () => void} | null} */
-let mine = null;
-let summaryAsked = false;
+  const page = byId("show");
+  const picture = /** @type {PictureArea} */ (byId("picture"));
+  const top = /** @type {Top} */ (byId("top"));
+  const panel = /** @type {Panel} */ (byId("panel"));
+  const comments = /** @type {Comments} */ (byId("comments"));
+  const cards = /** @type {Cards} */ (byId("cards"));
+  const composer = /** @type {Composer} */ (byId("composer"));
+  const hearts = /** @type {Hearts} */ (byId("hearts"));
+  const gate = /** @type {Gate} */ (byId("gate"));
+  const strip = byId("strip");
+  const mineButton = byId("mine");
+  const mineCount = byId("mine-count");
 
-function showMine() {
-  mine = openMine(app, () => (mine = null));
-}
+  /** @type {{refresh: () => void} | null} */
+  let mine = null;
+  let summaryAsked = false;
 
-function showAbout() {
-  openAbout(app, { aloud: comments.aloud === true, setAloud: (aloud) => comments.setAloud(aloud) }, (lang) => {
-    speak(lang);
-    inLanguage();
-    render();
+  function showMine() {
+    mine = openMine(app, () => (mine = null));
+  }
+
+  function showAbout() {
+    openAbout(app, { aloud: comments.aloud === true, setAloud: (aloud) => comments.setAloud(aloud) }, (lang) => {
+      speak(lang);
+      inLanguage();
+      render();
+    });
+  }
+
+  function inLanguage() {
+    document.documentElement.lang = locale();
+    translate(document);
+  }
+
+  function render() {
+    const { stage } = app.room;
+    const { phase } = app.standing;
+    page.dataset.phase = phase;
+    page.dataset.state = stage ? stage.show.state : "none";
+    strip.hidden = phase !== "reconnecting" && !(phase === "connecting" && stage === null);
+    setText(strip, strip.hidden ? "" : stripWords(phase));
+    if (stage) setText(/** @type {Element} */ (document.querySelector("title")), `${stage.show.details.title} · Hubbub`);
+    for (const part of [picture, top, panel, comments, cards, composer, hearts, gate]) part.update();
+    const waiting = waitingCount(app);
+    mineCount.hidden = !waiting;
+    setText(mineCount, waiting ? compact(waiting) : "");
+    if (mine) mine.refresh();
+    if (stage && stage.show.state === "ended" && !stage.summary) askSummary();
+  }
+
+  /** @param {string} phase */
+  function stripWords(phase) {
+    if (phase === "connecting") return t("connecting");
+    return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
+  }
+
+  /** The end comes as an event without the numbers: the keyframe has them. */
+  function askSummary() {
+    if (summaryAsked) return;
+    summaryAsked = true;
+    setTimeout(() => app.connection.refresh(), 500 + Math.random() * SUMMARY_WITHIN_MS);
+  }
+
+  let drawing = false;
+  app.changed = () => {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => {
+      drawing = false;
+      render();
+    });
+  };
+
+  picture.start(app);
+  top.start(app, showAbout);
+  panel.start(app);
+  comments.start(app);
+  cards.start(app, byId("skip"), showMine);
+  composer.start(app);
+  hearts.start(app, byId("air"), picture);
+  gate.start(app);
+  mineButton.addEventListener("click", showMine);
+  byId("share").addEventListener("click", () => share(room, document.title));
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    const button = cards.querySelector(".card__body button:not([hidden]):not(:disabled)");
+    (button instanceof HTMLElement ? button : byId("card-action")).focus();
   });
+  document.documentElement.classList.add("js");
+  if (app.preview) page.dataset.preview = "";
+  inLanguage();
+  app.start();
+  render();
 }
 
-function inLanguage() {
-  document.documentElement.lang = locale();
-  translate(document);
-}
-
-function render() {
-  const { stage } = app.room;
-  const { phase } = app.standing;
-  page.dataset.phase = phase;
-  page.dataset.state = stage ? stage.show.state : "none";
-  strip.hidden = phase !== "reconnecting" && !(phase === "connecting" && stage === null);
-  setText(strip, strip.hidden ? "" : stripWords(phase));
-  if (stage) setText(/** @type {Element} */ (document.querySelector("title")), `${stage.show.details.title} · Hubbub`);
-  for (const part of [picture, top, panel, comments, cards, composer, hearts, gate]) part.update();
-  const waiting = waitingCount(app);
-  mineCount.hidden = !waiting;
-  setText(mineCount, waiting ? compact(waiting) : "");
-  if (mine) mine.refresh();
-  if (stage && stage.show.state === "ended" && !stage.summary) askSummary();
-}
-
-/** @param {string} phase */
-function stripWords(phase) {
-  if (phase === "connecting") return t("connecting");
-  return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
-}
-
-/** The end comes as an event without the numbers: the keyframe has them. */
-function askSummary() {
-  if (summaryAsked) return;
-  summaryAsked = true;
-  setTimeout(() => app.connection.refresh(), 500 + Math.random() * SUMMARY_WITHIN_MS);
-}
-
-let drawing = false;
-app.changed = () => {
-  if (drawing) return;
-  drawing = true;
-  requestAnimationFrame(() => {
-    drawing = false;
-    render();
-  });
-};
-
-picture.start(app);
-top.start(app, showAbout);
-panel.start(app);
-comments.start(app);
-cards.start(app, byId("skip"), showMine);
-composer.start(app);
-hearts.start(app, byId("air"), picture);
-gate.start(app);
-mineButton.addEventListener("click", showMine);
-byId("share").addEventListener("click", () => share(room, document.title));
-byId("skip").addEventListener("click", (event) => {
-  event.preventDefault();
-  const button = cards.querySelector(".card__body button:not([hidden]):not(:disabled)");
-  (button instanceof HTMLElement ? button : byId("card-action")).focus();
-});
-document.documentElement.classList.add("js");
-if (app.preview) page.dataset.preview = "";
-inLanguage();
-app.start();
-render();
+if (query.get("encoding") === "msgpack") import("./net/msgpack.js").then(({ MSGPACK }) => begin(MSGPACK));
+else begin();

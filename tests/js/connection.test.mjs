@@ -1,7 +1,7 @@
 import { test, mock } from "node:test";
 import assert from "node:assert/strict";
 import { Connection, Refused, backoff, socketUrl } from "../../static/js/net/connection.js";
-import { decode, encode } from "../../static/js/net/msgpack.js";
+import { MSGPACK, decode, encode } from "../../static/js/net/msgpack.js";
 
 class FakeSocket {
   static all = [];
@@ -206,7 +206,7 @@ test("a socket that does not bring joined is given up", (context) => {
 });
 
 test("with MessagePack the same things are said in binary", (context) => {
-  const it = setUp(context, { encoding: "msgpack" });
+  const it = setUp(context, { codec: MSGPACK });
   it.connection.start();
   assert.equal(it.socket().protocol, "hubbub.v1.msgpack");
   const socket = it.join();

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import { reduce as reduceBackstage } from "../../static/js/model/backstage.js";
 import { COMMENTS_MAX, emptyRoom, liveMs, reduce } from "../../static/js/model/room.js";
 
 const stage = (more = {}) => ({
@@ -112,10 +113,10 @@ test("an answer brings forward what is mine, and a retry's answer changes nothin
 
 test("backstage: the stage's events and those of the staff", () => {
   const backstage = { stage: stage(), goals: {}, draws: [{ id: "d", rules: {} }], discounts: [], summary: {}, blocked_words: [], offstage: [], acts: [], muted: [], addresses: [] };
-  let state = reduce(emptyRoom(), { backstage_keyframe: { epoch: 1, offset: 1, at: 1000, state: backstage } });
+  let state = reduceBackstage(emptyRoom(), { backstage_keyframe: { epoch: 1, offset: 1, at: 1000, state: backstage } });
   const act = { id: 9, at: 1, by: "server", what: { muted: { viewer: 1, until: 99 } } };
   const events = [{ comment: comment(5) }, { offstage: comment(6) }, { act }, { draw_opened: { id: "d", phase: { open: {} } } }];
-  state = reduce(state, { backstage_delta: { follows: 1, offset: 9, at: 2000, events } });
+  state = reduceBackstage(state, { backstage_delta: { follows: 1, offset: 9, at: 2000, events } });
   assert.deepEqual(ids(state), [5]);
   assert.deepEqual(state.backstage.offstage.map((one) => one.id), [6]);
   assert.deepEqual(state.backstage.muted, [{ viewer: 1, name: "Ann", until: 99 }]);

@@ -2,9 +2,10 @@
 // The desk: all that the control page knows and can do. Parts of the page read it and are told when it
 // changed; what they want is asked of the room through it.
 
+import { reduce } from "../model/backstage.js";
 import { ServerClock } from "../model/clock.js";
 import { nonce } from "../model/random.js";
-import { emptyRoom, reduce } from "../model/room.js";
+import { emptyRoom } from "../model/room.js";
 import { refusal, t } from "../model/strings.js";
 import { Connection, socketUrl } from "../net/connection.js";
 import { Api } from "./api.js";

@@ -1,7 +1,7 @@
 // @ts-check
 /** `<hub-cards>`: discounts and draws, one at a time over the lower third; others wait as a small stack. */
 
-import { h, icon, patchList, setAttribute, setText } from "../dom.js";
+import { h, icon, later, patchList, setAttribute, setText } from "../dom.js";
 import { t } from "../model/strings.js";
 import { onTick } from "../model/ticker.js";
 import { announce } from "./announce.js";
@@ -22,11 +22,14 @@ const WINNERS_MS = 10 * 60_000;
  */
 
 export class Cards extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app @param {HTMLElement} skip link to the card's button @param {() => void} openMine */
-  start(app, skip, openMine) {
-    this.app = app;
-    this.skip = skip;
-    this.openMine = openMine;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
+    /** @type {HTMLElement} */
+    this.skip = later;
+    /** @type {() => void} */
+    this.openMine = later;
     /** @type {Map<string, DiscountView | DrawView>} */
     this.views = new Map();
     /** @type {Map<string, number>} when a card was first seen over, on the page's clock */
@@ -38,6 +41,7 @@ export class Cards extends HTMLElement {
     /** @type {string | null} */
     this.current = null;
     this.folded = false;
+    this.ended = false;
     this.kind = h("span", { class: "card__kind" });
     this.place = h("span", { class: "numbers" });
     this.next = h("button", { class: "card__next", type: "button", onclick: () => this.turn() }, this.place, icon("next"));
@@ -50,17 +54,28 @@ export class Cards extends HTMLElement {
       this.holder,
     );
     this.chip = h("button", { class: "card-chip", type: "button", onclick: () => this.unfold() }, icon("gift"), h("span"));
+  }
+
+  /** @param {import("../viewer/app.js").App} app @param {HTMLElement} skip link to the card's button @param {() => void} openMine */
+  start(app, skip, openMine) {
+    this.app = app;
+    this.skip = skip;
+    this.openMine = openMine;
     this.replaceChildren(this.card, this.chip);
     onTick(() => this.update());
   }
 
   update() {
-    const stage = this.app?.room.stage;
+    const { stage } = this.app.room;
     if (!stage) {
       this.hidden = true;
       return;
     }
     const up = this.up(stage);
+    // After the end the thanks have the room; the cards wait as a chip.
+    const ended = stage.show.state === "ended";
+    if (ended && !this.ended) this.folded = true;
+    this.ended = ended;
     this.greet(up);
     this.show(up);
   }
@@ -71,10 +86,10 @@ export class Cards extends HTMLElement {
     const all = [];
     for (const discount of stage.discounts) {
       const key = `discount ${discount.id}`;
-      const claimed = (this.app?.room.mine.claims || []).some((claim) => claim.discount === discount.id);
+      const claimed = (this.app.room.mine.claims || []).some((claim) => claim.discount === discount.id);
       if (this.stays(key, discount.closed !== undefined, claimed)) all.push({ key, at: discount.opened_at, discount });
     }
-    const now = this.app ? this.app.clock.now() : 0;
+    const now = this.app.clock.now();
     for (const draw of stage.draws) {
       const key = `draw ${draw.id}`;
       const { revealed, cancelled } = draw.phase;
@@ -87,38 +102,37 @@ export class Cards extends HTMLElement {
   /** @param {string} key @param {boolean} over @param {boolean} kept it stays up although it is over */
   stays(key, over, kept) {
     if (!over) {
-      this.overSince?.delete(key);
+      this.overSince.delete(key);
       return true;
     }
-    if (this.dismissed?.has(key)) return false;
+    if (this.dismissed.has(key)) return false;
     if (kept) return true;
     // What was over before this page came is not shown at all.
-    if (!this.seen?.has(key)) return false;
-    const since = this.overSince?.get(key);
-    if (since === undefined) this.overSince?.set(key, performance.now());
+    if (!this.seen.has(key)) return false;
+    const since = this.overSince.get(key);
+    if (since === undefined) this.overSince.set(key, performance.now());
     return since === undefined || performance.now() - since < GONE_MS;
   }
 
   /** New cards come to the front, unless the viewer is at one; they are announced once. @param {Up[]} up */
   greet(up) {
-    const fresh = up.filter((one) => !this.seen?.has(one.key));
+    const fresh = up.filter((one) => !this.seen.has(one.key));
     for (const one of fresh) {
-      this.seen?.add(one.key);
+      this.seen.add(one.key);
       if (one.discount) announce(DiscountView.announcement(one.discount));
       if (one.draw && one.draw.phase.open) announce(DrawView.announcement(one.draw));
     }
-    if (!fresh.length || this.card?.contains(document.activeElement)) return;
+    if (!fresh.length || this.card.contains(document.activeElement)) return;
     this.current = fresh[0].key;
-    this.folded = false;
+    this.folded = this.ended;
   }
 
   /** @param {Up[]} up */
   show(up) {
-    const { card, chip, holder, kind, place, next, fold, views, app } = this;
-    if (!card || !chip || !holder || !kind || !place || !next || !fold || !views || !app) return;
+    const { card, chip, holder, kind, place, next, fold, views } = this;
     this.hidden = !up.length;
     this.closest(".show")?.toggleAttribute("data-card", up.length > 0 && !this.folded);
-    if (this.skip) this.skip.hidden = !up.length || this.folded === true;
+    this.skip.hidden = !up.length || this.folded;
     for (const key of [...views.keys()]) if (!up.some((one) => one.key === key)) views.delete(key);
     if (!up.length) {
       holder.replaceChildren();
@@ -127,7 +141,7 @@ export class Cards extends HTMLElement {
     const at = Math.max(0, up.findIndex((one) => one.key === this.current));
     const one = up[at];
     this.current = one.key;
-    card.hidden = this.folded === true;
+    card.hidden = this.folded;
     chip.hidden = !card.hidden;
     this.classList.toggle("cards--stacked", up.length > 1);
     setText(kind, t(one.draw ? "draw" : "discount"));
@@ -150,12 +164,12 @@ export class Cards extends HTMLElement {
 
   /** @param {Up} one @returns {DiscountView | DrawView} */
   view(one) {
-    let view = this.views?.get(one.key);
-    if (!view && this.app) {
-      view = one.discount ? new DiscountView(this.app, one.discount.id) : new DrawView(this.app, one.draw ? one.draw.id : "", this.openMine || (() => {}));
-      this.views?.set(one.key, view);
+    let view = this.views.get(one.key);
+    if (!view) {
+      view = one.discount ? new DiscountView(this.app, one.discount.id) : new DrawView(this.app, one.draw ? one.draw.id : "", this.openMine);
+      this.views.set(one.key, view);
     }
-    return /** @type {DiscountView | DrawView} */ (view);
+    return view;
   }
 
   /** @param {Up} one @param {number} count */
@@ -167,7 +181,7 @@ export class Cards extends HTMLElement {
   }
 
   turn() {
-    const stage = this.app?.room.stage;
+    const { stage } = this.app.room;
     if (!stage) return;
     const up = this.up(stage);
     const at = up.findIndex((one) => one.key === this.current);
@@ -177,19 +191,19 @@ export class Cards extends HTMLElement {
 
   /** What is over goes for good, what is open becomes a chip. */
   putAway() {
-    const stage = this.app?.room.stage;
+    const { stage } = this.app.room;
     const one = stage && this.up(stage).find((other) => other.key === this.current);
     const over = one && (one.discount ? one.discount.closed !== undefined : !one.draw?.phase.open && !one.draw?.phase.locked);
-    if (one && over) this.dismissed?.add(one.key);
+    if (one && over) this.dismissed.add(one.key);
     else this.folded = true;
     this.update();
-    this.chip?.focus({ preventScroll: true });
+    this.chip.focus({ preventScroll: true });
   }
 
   unfold() {
     this.folded = false;
     this.update();
-    this.card?.focus({ preventScroll: true });
+    this.card.focus({ preventScroll: true });
   }
 }
 

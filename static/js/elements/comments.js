@@ -1,7 +1,7 @@
 // @ts-check
 /** `<hub-comments>`: what people say, newest at the bottom; scrolling up stops the flow. */
 
-import { h, icon, kept, patchList, setAttribute, setText } from "../dom.js";
+import { h, icon, kept, later, patchList, setAttribute, setText } from "../dom.js";
 import { lines } from "../model/outbox.js";
 import { refusal, t } from "../model/strings.js";
 import { onTick } from "../model/ticker.js";
@@ -18,9 +18,10 @@ const SAMPLE_MS = 4_000;
 const ALOUD = "hubbub.aloud";
 
 export class Comments extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app */
-  start(app) {
-    this.app = app;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
     this.following = true;
     this.newCount = 0;
     /** @type {string | null} the newest line seen */
@@ -28,11 +29,16 @@ export class Comments extends HTMLElement {
     /** @type {number[]} when the last lines came */
     this.arrivals = [];
     this.aloud = kept.get(ALOUD) !== "off";
-    this.list = h("ol", { class: "comments__list", role: "log", "aria-live": "polite", tabindex: "0" });
+    this.list = h("div", { class: "comments__list", role: "log", "aria-live": "polite", tabindex: "0" });
     this.pinnedText = h("p", { class: "comments__pinned-text" });
     this.pinned = h("div", { class: "comments__pinned", hidden: true }, icon("pin"), this.pinnedText);
     this.sample = h("p", { class: "comments__sample numbers", hidden: true });
     this.more = h("button", { class: "comments__more", type: "button", hidden: true, onclick: () => this.follow() });
+  }
+
+  /** @param {import("../viewer/app.js").App} app */
+  start(app) {
+    this.app = app;
     this.replaceChildren(this.pinned, this.sample, this.list, this.more);
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
     onTick(() => this.tick());
@@ -47,8 +53,8 @@ export class Comments extends HTMLElement {
 
   update() {
     const { app, list } = this;
-    const stage = app?.room.stage;
-    if (!app || !stage || !list) return;
+    const { stage } = app.room;
+    if (!stage) return;
     setAttribute(list, "aria-label", t("comments"));
     const all = lines(stage.comments, app.room.mine, app.outbox.written, app.myName);
     this.countNew(all);
@@ -62,7 +68,7 @@ export class Comments extends HTMLElement {
   /** @param {Line} line */
   row(line) {
     const name = h("span", { class: "comment__name" });
-    const row = h("li", { class: "comment" }, name, h("span", { class: "comment__text" }));
+    const row = h("div", { class: "comment" }, name, h("span", { class: "comment__text" }));
     if (line.nonce) row.append(this.unsent(line));
     return row;
   }
@@ -70,14 +76,14 @@ export class Comments extends HTMLElement {
   /** What stands beside one's own that is not posted. @param {Line} line */
   unsent(line) {
     const app = this.app;
-    const written = () => app?.outbox.written.find((one) => one.nonce === line.nonce);
+    const written = () => app.outbox.written.find((one) => one.nonce === line.nonce);
     const again = h("button", {
       class: "comment__act",
       type: "button",
       text: t("send_again"),
       onclick: () => {
         const one = written();
-        if (!app || !one) return;
+        if (!one) return;
         app.outbox.remove(one.nonce);
         app.post(app.outbox.add(one.text));
         app.changed();
@@ -88,8 +94,8 @@ export class Comments extends HTMLElement {
       type: "button",
       text: t("discard"),
       onclick: () => {
-        if (line.nonce) app?.outbox.remove(line.nonce);
-        app?.changed();
+        if (line.nonce) app.outbox.remove(line.nonce);
+        app.changed();
       },
     });
     return h("span", { class: "comment__unsent" }, h("span", { class: "comment__state" }), again, discard);
@@ -97,7 +103,6 @@ export class Comments extends HTMLElement {
 
   /** @param {import("../types.js").Comment | undefined} pinned */
   showPinned(pinned) {
-    if (!this.pinned || !this.pinnedText) return;
     this.pinned.hidden = !pinned;
     if (pinned) setText(this.pinnedText, `${t("pinned")} · ${pinned.name}: ${pinned.text}`);
   }
@@ -110,8 +115,8 @@ export class Comments extends HTMLElement {
     const fresh = seen < 0 ? all.length : all.length - 1 - seen;
     if (this.newest !== null) {
       const now = performance.now();
-      for (let i = 0; i < fresh && i < 20; i += 1) this.arrivals?.push(now);
-      if (!this.following) this.newCount = (this.newCount || 0) + fresh;
+      for (let i = 0; i < fresh && i < 20; i += 1) this.arrivals.push(now);
+      if (!this.following) this.newCount += fresh;
       if (last.own && last.state === "pending" && fresh) this.follow();
     }
     this.newest = last.key;
@@ -126,11 +131,10 @@ export class Comments extends HTMLElement {
   }
 
   stick() {
-    if (this.following && this.list) this.list.scrollTop = this.list.scrollHeight;
+    if (this.following) this.list.scrollTop = this.list.scrollHeight;
   }
 
   scrolled() {
-    if (!this.list) return;
     const { scrollTop, scrollHeight, clientHeight } = this.list;
     this.following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
     if (this.following) this.newCount = 0;
@@ -138,16 +142,14 @@ export class Comments extends HTMLElement {
   }
 
   showMore() {
-    if (!this.more) return;
     this.more.hidden = !this.newCount;
-    setText(this.more, t("n_new", { n: this.newCount || 0 }));
+    setText(this.more, t("n_new", { n: this.newCount }));
   }
 
   tick() {
     const { app, list, sample } = this;
-    if (!app || !list || !sample) return;
     const since = performance.now() - RATE_OVER_MS;
-    this.arrivals = (this.arrivals || []).filter((at) => at > since);
+    this.arrivals = this.arrivals.filter((at) => at > since);
     setAttribute(list, "aria-live", this.aloud && this.arrivals.length <= RATE_MAX ? "polite" : "off");
     const { sample: last } = app.room;
     const busy = last !== null && last.k < last.n && app.clock.now() - last.at < SAMPLE_MS;

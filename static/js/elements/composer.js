@@ -1,7 +1,7 @@
 // @ts-check
 /** `<hub-composer>`: where one writes. What is written is never lost by a refusal, a reconnect or a reload. */
 
-import { h, icon, kept, setAttribute, setText } from "../dom.js";
+import { h, icon, kept, later, setAttribute, setText } from "../dom.js";
 import { duration, time } from "../model/format.js";
 import { refusal, t } from "../model/strings.js";
 import { countCharacters, sends } from "../model/text.js";
@@ -14,10 +14,13 @@ const TEXT_MAX = 200;
 const COUNT_FROM = 20;
 
 export class Composer extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app */
-  start(app) {
-    this.app = app;
-    this.draftKey = `hubbub.draft.${app.roomId}`;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
+    this.draftKey = "";
+    /** The code of the last refusal, until something is typed. */
+    this.refusedWith = "";
     this.input = h("input", {
       class: "composer__input",
       type: "text",
@@ -29,6 +32,12 @@ export class Composer extends HTMLElement {
     this.sendLabel = h("span", { class: "numbers" });
     this.send = h("button", { class: "composer__send", type: "button", onclick: () => this.submit() }, icon("send"), this.sendLabel);
     this.note = h("p", { class: "composer__note", id: "composer-note", hidden: true });
+  }
+
+  /** @param {import("../viewer/app.js").App} app */
+  start(app) {
+    this.app = app;
+    this.draftKey = `hubbub.draft.${app.roomId}`;
     this.replaceChildren(this.note, h("div", { class: "composer__field" }, this.input, this.count, this.send));
     this.input.value = kept.get(this.draftKey, "session") || "";
     this.input.addEventListener("input", () => this.typed());
@@ -37,49 +46,45 @@ export class Composer extends HTMLElement {
       event.preventDefault();
       this.submit();
     });
-    this.input.addEventListener("focus", () => this.classList.add("composer--active"));
-    this.input.addEventListener("blur", () => setTimeout(() => this.rested(), 150));
     onTick(() => this.tick());
-    this.rested();
+    this.showActive();
   }
 
   get text() {
-    return this.input ? this.input.value : "";
+    return this.input.value;
   }
 
   /** Puts text into the field. @param {string} text */
   setTextTo(text) {
-    if (!this.input) return;
     this.input.value = text;
     this.typed();
   }
 
   typed() {
-    kept.set(this.draftKey || "", this.text || null, "session");
+    kept.set(this.draftKey, this.text || null, "session");
     this.refusedWith = "";
-    this.rested();
+    this.showActive();
     this.tick();
   }
 
-  rested() {
-    const active = document.activeElement === this.input || this.text !== "";
-    this.classList.toggle("composer--active", active);
+  /** While something is written the field has more of the row. */
+  showActive() {
+    this.classList.toggle("composer--active", this.text !== "");
   }
 
   get off() {
-    const app = this.app;
-    const stage = app?.room.stage;
+    const { stage } = this.app.room;
     return !stage || stage.modes.comments_off === true || stage.show.state === "ended";
   }
 
   get sendable() {
     const left = TEXT_MAX - countCharacters(this.text.trim());
-    return this.text.trim() !== "" && left >= 0 && !this.off && (this.app?.cooldownMs || 0) <= 0;
+    return this.text.trim() !== "" && left >= 0 && !this.off && this.app.cooldownMs <= 0;
   }
 
   async submit() {
     const app = this.app;
-    if (!app || !this.sendable) return;
+    if (!this.sendable) return;
     const written = app.outbox.add(this.text.trim());
     this.setTextTo("");
     app.changed();
@@ -97,9 +102,9 @@ export class Composer extends HTMLElement {
 
   update() {
     const { app, input } = this;
-    const stage = app?.room.stage;
-    this.hidden = !stage || stage.show.state === "ended" || app?.preview === true;
-    if (!app || !stage || !input) return;
+    const { stage } = app.room;
+    this.hidden = !stage || stage.show.state === "ended" || app.preview;
+    if (!stage) return;
     const off = stage.modes.comments_off === true;
     setAttribute(input, "placeholder", off ? refusal("comments_off") : t("say_something"));
     setAttribute(input, "aria-label", t("comment_as", { name: app.myName }));
@@ -109,7 +114,6 @@ export class Composer extends HTMLElement {
 
   tick() {
     const { app, send, sendLabel, count, note } = this;
-    if (!app || !send || !sendLabel || !count || !note) return;
     const left = TEXT_MAX - countCharacters(this.text.trim());
     count.hidden = left > COUNT_FROM;
     setText(count, String(left));
@@ -128,9 +132,9 @@ export class Composer extends HTMLElement {
 
   /** What is to be said above the field. */
   words() {
-    const app = this.app;
-    const stage = app?.room.stage;
-    if (!app || !stage) return "";
+    const { app } = this;
+    const { stage } = app.room;
+    if (!stage) return "";
     const { muted_until = 0 } = app.room.mine;
     if (muted_until > app.clock.now()) return t("muted_until", { time: time(muted_until, app.clock.now()) });
     if (this.refusedWith) return t("text_kept", { why: refusal(this.refusedWith) });

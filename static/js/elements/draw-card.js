@@ -65,7 +65,7 @@ export class DrawView {
     this.countdown.run(card.closes_at, this.app.clock);
     this.spinner.hidden = !locked;
     this.count.hidden = !open && !revealed;
-    const entries = t("entries_n", { n: revealed ? revealed.count : card.entries });
+    const entries = t("entries_n", { n: revealed ? revealed.count : Math.max(card.entries, this.entry ? this.entry.number : 0) });
     const until = revealed && this.win(revealed) ? ` · ${t("claim_prize_until", { time: time(revealed.claim_until, this.app.clock.now()) })}` : "";
     setText(this.count, entries + until);
     setText(this.state, this.words(card));
@@ -117,7 +117,7 @@ export class DrawView {
     const all = revealed ? revealed.winners : [];
     this.winners.hidden = !all.length;
     this.winners.setAttribute("aria-label", t("the_winners"));
-    const more = all.length - WINNERS_SHOWN;
+    const more = (revealed ? revealed.won : 0) - Math.min(all.length, WINNERS_SHOWN);
     const rows = all.slice(0, WINNERS_SHOWN).map((winner) => ({ key: String(winner.entry), name: winner.name, by: winner.by }));
     if (more > 0) rows.push({ key: "more", name: t("and_more", { n: more }), by: -1 });
     const { number } = this.app.room.mine;

@@ -1,20 +1,25 @@
 // @ts-check
 /** `<hub-gate>`: the whole page when the room is not to be had: unknown, full, removed, not allowed, too old. */
 
-import { h } from "../dom.js";
+import { h, later } from "../dom.js";
 import { t } from "../model/strings.js";
 
 export class Gate extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app */
-  start(app) {
-    this.app = app;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
     /** What is drawn. @type {string} */
     this.shown = "";
   }
 
+  /** @param {import("../viewer/app.js").App} app */
+  start(app) {
+    this.app = app;
+  }
+
   update() {
-    const app = this.app;
-    if (!app) return;
+    const { app } = this;
     const { phase, why = "closed" } = app.standing;
     this.hidden = phase !== "closed";
     const key = this.hidden ? "" : why + document.documentElement.lang;

@@ -1,7 +1,7 @@
 // @ts-check
 /** `<hub-hearts>`: the heart one taps or holds, its count, and the hearts that rise. */
 
-import { h, icon, setAttribute, setText } from "../dom.js";
+import { h, icon, later, setAttribute, setText } from "../dom.js";
 import { compact } from "../model/format.js";
 import { t } from "../model/strings.js";
 import { Taps } from "../model/taps.js";
@@ -14,16 +14,24 @@ const RISING_MAX = 24;
 const OTHERS_MAX = 6;
 
 export class Hearts extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
+    /** @type {HTMLElement} */
+    this.air = later;
+    this.shown = 0;
+    this.others = -1;
+    this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.taps = new Taps((taps) => this.app.connection.note("like", { taps }));
+    this.count = h("span", { class: "tool__count numbers", "aria-hidden": "true" });
+    this.button = h("button", { class: "tool tool--heart", type: "button" }, icon("heart"), this.count);
+  }
+
   /** @param {import("../viewer/app.js").App} app @param {HTMLElement} air where hearts rise @param {HTMLElement} picture double tap likes */
   start(app, air, picture) {
     this.app = app;
     this.air = air;
-    this.shown = 0;
-    this.others = 0;
-    this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-    this.taps = new Taps((taps) => app.connection.note("like", { taps }));
-    this.count = h("span", { class: "tool__count numbers", "aria-hidden": "true" });
-    this.button = h("button", { class: "tool tool--heart", type: "button" }, icon("heart"), this.count);
     this.replaceChildren(this.button);
     this.button.addEventListener("pointerdown", (event) => event.button === 0 && this.hold());
     // The keyboard and assistive technology click without a pointer.
@@ -48,34 +56,34 @@ export class Hearts extends HTMLElement {
 
   tap() {
     const app = this.app;
-    const state = app?.room.stage?.show.state;
-    if (!app || app.preview || !state || state === "ended") return;
-    this.taps?.tap();
-    this.shown = (this.shown || 0) + 1;
+    const state = app.room.stage?.show.state;
+    if (app.preview || !state || state === "ended") return;
+    this.taps.tap();
+    this.shown += 1;
     this.showCount();
     this.rise();
   }
 
   update() {
-    const stage = this.app?.room.stage;
+    const { stage } = this.app.room;
     this.hidden = !stage || stage.show.state === "ended";
-    if (!stage || !this.button) return;
+    if (!stage) return;
     setAttribute(this.button, "aria-label", t("like"));
     const { likes } = stage.totals;
-    const more = likes - Math.max(this.others || likes, this.shown || 0);
+    const more = likes - Math.max(this.others < 0 ? likes : this.others, this.shown);
     this.others = likes;
-    this.shown = Math.max(this.shown || 0, likes);
+    this.shown = Math.max(this.shown, likes);
     for (let i = 0; i < Math.min(more, OTHERS_MAX); i += 1) setTimeout(() => this.rise(), i * 150);
     this.showCount();
   }
 
   showCount() {
-    if (this.count) setText(this.count, this.shown ? compact(this.shown) : "");
+    setText(this.count, this.shown ? compact(this.shown) : "");
   }
 
   rise() {
     const air = this.air;
-    if (!air || this.calm?.matches || document.visibilityState === "hidden" || air.childElementCount >= RISING_MAX) return;
+    if (this.calm.matches || document.visibilityState === "hidden" || air.childElementCount >= RISING_MAX) return;
     const heart = h("span", { class: "rising" }, icon("heart"));
     heart.style.setProperty("--sway", `${Math.round(Math.random() * 56 - 28)}px`);
     heart.style.setProperty("--size", (0.8 + Math.random() * 0.6).toFixed(2));

@@ -1,7 +1,7 @@
 // @ts-check
 /** `<hub-panel>`: what stands on the picture when it is not simply live: lobby, paused, ended. */
 
-import { h, icon } from "../dom.js";
+import { h, icon, later } from "../dom.js";
 import { clock, compact, date, number, off, time } from "../model/format.js";
 import { liveMs } from "../model/room.js";
 import { t } from "../model/strings.js";
@@ -24,20 +24,26 @@ export function tagsAndLinks(details) {
 }
 
 export class Panel extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app */
-  start(app) {
-    this.app = app;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
     /** What is drawn. @type {string} */
     this.shown = "";
     this.countdown = /** @type {Countdown} */ (document.createElement("hub-countdown"));
     this.countdown.over = () => this.update();
+  }
+
+  /** @param {import("../viewer/app.js").App} app */
+  start(app) {
+    this.app = app;
     onTick(() => this.update());
   }
 
   update() {
-    const app = this.app;
-    const stage = app?.room.stage;
-    if (!app || !stage) return;
+    const { app } = this;
+    const { stage } = app.room;
+    if (!stage) return;
     const { state, details } = stage.show;
     const soon = (details.scheduled_at || 0) <= app.clock.now();
     const key = JSON.stringify([state, soon, details, state === "ended" && this.summary(stage), document.documentElement.lang]);
@@ -56,7 +62,7 @@ export class Panel extends HTMLElement {
     const parts = [h("h1", { class: "lobby__title", text: details.title })];
     if (details.scheduled_at && soon) {
       parts.push(h("p", { class: "lobby__soon", text: t("starting_soon") }), h("p", { text: t("lobby_soon_text") }));
-    } else if (details.scheduled_at && this.app && this.countdown) {
+    } else if (details.scheduled_at) {
       this.countdown.run(details.scheduled_at, this.app.clock);
       parts.push(
         h("p", { class: "lobby__label", text: t("starts_in") }),
@@ -75,7 +81,7 @@ export class Panel extends HTMLElement {
   ended(stage) {
     const { show } = stage;
     const sum = this.summary(stage);
-    const until = show.redeem_until && show.redeem_until > (show.ended_at || 0) && show.redeem_until > (this.app?.clock.now() || 0);
+    const until = show.redeem_until && show.redeem_until > (show.ended_at || 0) && show.redeem_until > this.app.clock.now();
     const figures = [
       figure(clock(sum.live_ms), t("sum_live")),
       figure(number(sum.viewers), t("sum_viewers")),
@@ -107,6 +113,7 @@ export class Panel extends HTMLElement {
       prize: draw.rules.prize,
       entries: draw.entries,
       winners: draw.phase.revealed ? draw.phase.revealed.winners : [],
+      won: draw.phase.revealed ? draw.phase.revealed.won : 0,
       claimed: 0,
       cancelled: draw.phase.revealed === undefined,
     }));
@@ -127,7 +134,7 @@ function figure(value, name) {
 function winnersLine(draw) {
   if (!draw.winners.length) return t("no_entries");
   const names = draw.winners.slice(0, 5).map((winner) => winner.name).join(", ");
-  return draw.winners.length > 5 ? `${names}, ${t("and_more", { n: draw.winners.length - 5 })}` : names;
+  return draw.won > 5 ? `${names}, ${t("and_more", { n: draw.won - 5 })}` : names;
 }
 
 customElements.define("hub-panel", Panel);

@@ -4,7 +4,7 @@
  * browser plays it by itself, or WHEP.
  */
 
-import { h, icon, kept, setText } from "../dom.js";
+import { h, icon, kept, later, setText } from "../dom.js";
 import { liveMs } from "../model/room.js";
 import { t } from "../model/strings.js";
 import { onTick } from "../model/ticker.js";
@@ -19,9 +19,10 @@ const AGAIN_MS = 12_000;
 const SOUND = "hubbub.sound";
 
 export class PictureArea extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app */
-  start(app) {
-    this.app = app;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
     /** What is being played, as text: a change of it starts anew. @type {string} */
     this.playing = "";
     /** Whether there is a picture to see yet. */
@@ -30,9 +31,8 @@ export class PictureArea extends HTMLElement {
     this.position = -1;
     this.refused = false;
     this.unplayable = false;
-    this.cover = this.querySelector("img") || h("img", { alt: "" });
-    this.cover.className = "picture__cover";
-    this.backdrop = h("div", { class: "picture__backdrop" }, this.cover);
+    this.cover = h("img", { class: "picture__cover", alt: "" });
+    this.backdrop = h("div", { class: "picture__backdrop" });
     this.video = h("video", { class: "picture__video", playsinline: true, preload: "auto" });
     this.video.muted = true;
     this.playLabel = h("span");
@@ -41,6 +41,14 @@ export class PictureArea extends HTMLElement {
     this.sound = h("button", { class: "picture__sound", type: "button", hidden: true, onclick: () => this.toggleSound() }, icon("mute"), this.soundLabel);
     this.words = h("p", { class: "picture__words", role: "status" });
     this.showTitle = h("p", { class: "picture__title", hidden: true });
+  }
+
+  /** @param {import("../viewer/app.js").App} app */
+  start(app) {
+    this.app = app;
+    // The server puts the cover in before any script runs: that one stays.
+    this.cover = this.querySelector("img") || this.cover;
+    this.backdrop.append(this.cover);
     this.replaceChildren(this.backdrop, this.showTitle, this.video, this.play, this.sound, this.words);
     this.video.addEventListener("playing", () => this.moved());
     this.video.addEventListener("loadedmetadata", () => this.ready());
@@ -49,8 +57,8 @@ export class PictureArea extends HTMLElement {
   }
 
   update() {
-    const stage = this.app?.room.stage;
-    if (!stage || !this.cover || !this.backdrop) return;
+    const { stage } = this.app.room;
+    if (!stage) return;
     const { details, state } = stage.show;
     const cover = details.cover ? `/covers/${details.cover.file}` : null;
     if (cover && this.cover.getAttribute("src") !== cover) this.cover.src = cover;
@@ -58,10 +66,8 @@ export class PictureArea extends HTMLElement {
     this.backdrop.classList.toggle("picture__backdrop--empty", !cover);
     this.backdrop.classList.toggle("picture__backdrop--moving", state === "live" && details.kind === "audio");
     this.playSource(state === "live" ? details.source : undefined);
-    if (this.showTitle) {
-      setText(this.showTitle, details.title);
-      this.showTitle.hidden = state !== "live" || cover !== null;
-    }
+    setText(this.showTitle, details.title);
+    this.showTitle.hidden = state !== "live" || cover !== null;
     this.showWords();
   }
 
@@ -76,8 +82,7 @@ export class PictureArea extends HTMLElement {
 
   /** @param {Source} source */
   startSource(source) {
-    const video = this.video;
-    if (!video) return;
+    const { video } = this;
     this.unplayable = "hls" in source && !video.canPlayType("application/vnd.apple.mpegurl");
     if (this.unplayable) return;
     this.movedAt = performance.now();
@@ -98,8 +103,7 @@ export class PictureArea extends HTMLElement {
     this.whep = undefined;
     this.refused = this.unplayable = false;
     this.position = -1;
-    const video = this.video;
-    if (!video) return;
+    const { video } = this;
     video.pause();
     video.srcObject = null;
     if (video.hasAttribute("src")) {
@@ -107,14 +111,14 @@ export class PictureArea extends HTMLElement {
       video.load();
     }
     this.showVideo(false);
-    if (this.app) this.app.picture = "none";
+    this.app.picture = "none";
     this.showSound();
   }
 
   async tryPlay() {
-    const video = this.video;
-    if (!video || !this.playing) return;
-    video.muted = !(kept.get(SOUND) === "on" && !this.app?.preview);
+    const { video } = this;
+    if (!this.playing) return;
+    video.muted = !(kept.get(SOUND) === "on" && !this.app.preview);
     try {
       await video.play();
       this.refused = false;
@@ -138,22 +142,21 @@ export class PictureArea extends HTMLElement {
   }
 
   toggleSound() {
-    const video = this.video;
-    if (!video) return;
+    const { video } = this;
     video.muted = !video.muted;
     kept.set(SOUND, video.muted ? null : "on");
     this.tryPlayIfStill();
   }
 
   tryPlayIfStill() {
-    if (this.video?.paused) this.video.play().catch(() => this.showWords());
+    if (this.video.paused) this.video.play().catch(() => this.showWords());
   }
 
   /** A file is shown as if it were sent now: everybody sees the same part of it. */
   ready() {
     const { video, app } = this;
-    const show = app?.room.stage?.show;
-    if (!video || !app || !show) return;
+    const show = app.room.stage?.show;
+    if (!show) return;
     const tall = video.videoHeight > video.videoWidth;
     video.classList.toggle("picture__video--tall", tall);
     if (video.loop && Number.isFinite(video.duration) && video.duration > 0) {
@@ -169,17 +172,16 @@ export class PictureArea extends HTMLElement {
   /** Not `hidden`: a phone pauses a picture that has no place. @param {boolean} visible */
   showVideo(visible) {
     this.visible = visible;
-    this.video?.classList.toggle("picture__video--visible", visible);
+    this.video.classList.toggle("picture__video--visible", visible);
   }
 
   tick() {
     const { video, app } = this;
-    if (!video || !app) return;
     if (this.playing && !this.unplayable) {
       const moving = !video.paused && video.currentTime !== this.position;
       this.position = video.currentTime;
       if (moving) this.moved();
-      const still = performance.now() - (this.movedAt || 0);
+      const still = performance.now() - this.movedAt;
       app.picture = still > STALLED_MS ? "stalled" : "playing";
       if (still > AGAIN_MS && !this.refused) this.again();
     } else {
@@ -190,7 +192,7 @@ export class PictureArea extends HTMLElement {
 
   /** The picture stays still: ask for it anew. */
   again() {
-    const source = this.app?.room.stage?.show.details.source;
+    const source = this.app.room.stage?.show.details.source;
     if (!source) return;
     this.stopSource();
     this.startSource(source);
@@ -198,8 +200,7 @@ export class PictureArea extends HTMLElement {
 
   showSound() {
     const { video, sound, soundLabel } = this;
-    if (!video || !sound || !soundLabel) return;
-    sound.hidden = !this.visible || this.app?.preview === true;
+    sound.hidden = !this.visible || this.app.preview;
     setText(soundLabel, video.muted ? t("tap_for_sound") : "");
     sound.setAttribute("aria-label", t(video.muted ? "tap_for_sound" : "sound_off"));
     sound.classList.toggle("picture__sound--on", !video.muted);
@@ -211,8 +212,6 @@ export class PictureArea extends HTMLElement {
 
   showWords() {
     const { app, play, playLabel, words } = this;
-    const stage = app?.room.stage;
-    if (!stage || !play || !playLabel || !words) return;
     play.hidden = !(this.refused && this.playing);
     setText(playLabel, t("play"));
     this.showSound();

@@ -1,7 +1,7 @@
 // @ts-check
 /** `<hub-top>`: the host, whether it is live and for how long, and how many watch. */
 
-import { h, icon, setText } from "../dom.js";
+import { h, icon, later, setText } from "../dom.js";
 import { clock, compact } from "../model/format.js";
 import { liveMs } from "../model/room.js";
 import { t } from "../model/strings.js";
@@ -9,9 +9,10 @@ import { initial } from "../model/text.js";
 import { onTick } from "../model/ticker.js";
 
 export class Top extends HTMLElement {
-  /** @param {import("../viewer/app.js").App} app @param {() => void} about */
-  start(app, about) {
-    this.app = app;
+  constructor() {
+    super();
+    /** @type {import("../viewer/app.js").App} */
+    this.app = later;
     this.avatar = h("span", { class: "avatar", "aria-hidden": "true" });
     this.hostName = h("span", { class: "pill__name" });
     this.badge = h("span", { class: "badge" });
@@ -20,18 +21,24 @@ export class Top extends HTMLElement {
     this.watching = h("span", { class: "pill pill--count" }, icon("eye"), this.count);
     this.pill = h(
       "button",
-      { class: "pill pill--host", type: "button", onclick: about },
+      { class: "pill pill--host", type: "button" },
       this.avatar,
       h("span", { class: "pill__lines" }, this.hostName, h("span", { class: "pill__state" }, this.badge, this.elapsed)),
     );
+  }
+
+  /** @param {import("../viewer/app.js").App} app @param {() => void} about */
+  start(app, about) {
+    this.app = app;
+    this.pill.addEventListener("click", about);
     this.replaceChildren(this.pill, this.watching);
     onTick(() => this.tick());
   }
 
   update() {
-    const stage = this.app?.room.stage;
+    const { stage } = this.app.room;
     this.hidden = !stage;
-    if (!stage || !this.avatar || !this.hostName || !this.badge || !this.count || !this.watching || !this.pill) return;
+    if (!stage) return;
     const { details, state } = stage.show;
     setText(this.avatar, initial(details.host));
     setText(this.hostName, details.host);
@@ -46,8 +53,8 @@ export class Top extends HTMLElement {
   }
 
   tick() {
-    const show = this.app?.room.stage?.show;
-    if (!show || !this.elapsed || !this.app) return;
+    const show = this.app.room.stage?.show;
+    if (!show) return;
     const running = show.state === "live" || show.state === "paused";
     setText(this.elapsed, running ? clock(liveMs(show, this.app.clock.now())) : "");
   }

@@ -39,8 +39,9 @@ export function checks(transcript, card, entry, viewer) {
   let found = "";
   try {
     const proof = verify(transcript, { commitment: card.commitment, root: revealed && revealed.root });
-    found = proof.holders.map((one) => `#${number(one)}`).join(", ");
-    if (proof.holders.join() !== shown.join()) wrong = "winners";
+    found = inWords(proof.holders);
+    const same = proof.holders.slice(0, shown.length).join() === shown.join();
+    if (!same || proof.holders.length !== revealed?.won) wrong = "winners";
   } catch (error) {
     wrong = error instanceof Unfit ? error.mismatch : "shape";
   }
@@ -48,10 +49,16 @@ export function checks(transcript, card, entry, viewer) {
   const rows = [
     { good: at > 0, words: t("verify_root"), detail: `${t("entries_n", { n: revealed ? revealed.count : 0 })} · ${revealed ? revealed.root : ""}` },
     { good: at > 1, words: t("verify_commitment"), detail: card.commitment },
-    { good: at > 2, words: t("verify_winners"), detail: found || shown.map((one) => `#${number(one)}`).join(", ") },
+    { good: at > 2, words: t("verify_winners"), detail: found || inWords(shown) },
   ];
   if (entry) rows.push(mine(transcript, entry, viewer));
   return rows;
+}
+
+/** Entries' numbers, the first fifty. @param {number[]} entries */
+function inWords(entries) {
+  const named = entries.slice(0, 50).map((one) => `#${number(one)}`).join(", ");
+  return entries.length > 50 ? `${named} … ${t("and_more", { n: entries.length - 50 })}` : named;
 }
 
 /** @param {any} transcript @param {EntryReceipt} entry @param {string | null} viewer @returns {{good: boolean, words: string, detail: string}} */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What a page knows of a room: the fold of the server's messages. Pure: a state and a message give the next
- * state, nothing else is touched, and what did not change keeps its identity, so that a page can compare.
+ * What a viewer's page knows of a room: the fold of the server's messages. Pure: a state and a message give the next
+ * state (staff's pages: `backstage.js`), nothing else is touched, and what did not change keeps its identity, so that a page can compare.
  */
 
 /** @typedef {import("../types.js").Message} Message */
@@ -28,8 +28,6 @@
 
 /** Comments kept in a page. */
 export const COMMENTS_MAX = 150;
-/** Comments off stage and moderation acts kept backstage, as in a keyframe. */
-const BACKSTAGE_MAX = 50;
 
 /** @returns {RoomState} */
 export function emptyRoom() {
@@ -56,15 +54,10 @@ export function reduce(state, message) {
     const { at, state: stage } = message.keyframe;
     return { ...state, stage, at, sample: null, keyframes: state.keyframes + 1 };
   }
-  if (message.backstage_keyframe) {
-    const { at, state: backstage } = message.backstage_keyframe;
-    const { stage, ...rest } = backstage;
-    return { ...state, stage, backstage: rest, at, sample: null, keyframes: state.keyframes + 1 };
-  }
-  const delta = message.delta || message.backstage_delta;
-  if (delta) {
-    let next = { ...state, at: delta.at };
-    for (const event of delta.events) next = applyEvent(next, event, delta.at);
+  if (message.delta) {
+    const { at, events } = message.delta;
+    let next = { ...state, at };
+    for (const event of events) next = applyStage(next, event, at);
     return next;
   }
   if (message.pulse && state.stage) {
@@ -76,29 +69,25 @@ export function reduce(state, message) {
   }
   if (message.mine) return { ...state, mine: message.mine.mine };
   if (message.ok) return { ...state, mine: withAnswer(state.mine, message.ok.answer) };
-  if (message.health) return { ...state, health: message.health };
   return state;
 }
 
 /**
+ * One event of the stage; one that this page does not know changes nothing.
+ *
  * @param {RoomState} state
  * @param {FeedEvent} event
  * @param {number} at server time of the batch
  * @returns {RoomState}
  */
-function applyEvent(state, event, at) {
-  if (!state.stage) return state;
+export function applyStage(state, event, at) {
   const [name] = Object.keys(event);
   const of = event[name];
-  const onStage = STAGE[name];
-  const backstage = state.backstage && BACKSTAGE[name];
-  let next = state;
-  if (onStage) next = { ...next, stage: { ...state.stage, ...onStage(state.stage, of, at) } };
-  if (backstage && state.backstage) {
-    next = { ...next, backstage: { ...state.backstage, ...backstage(state.backstage, of, state) } };
-  }
-  if (name === "sampled") next = { ...next, sample: { k: of.comments.length, n: of.n, at } };
-  if (name === "deleted") next = { ...next, mine: withoutComments(next.mine, of.comments) };
+  const change = STAGE[name];
+  if (!state.stage || !change) return state;
+  const next = { ...state, stage: { ...state.stage, ...change(state.stage, of, at) } };
+  if (name === "sampled") next.sample = { k: of.comments.length, n: of.n, at };
+  if (name === "deleted") next.mine = withoutComments(next.mine, of.comments);
   return next;
 }
 
@@ -146,35 +135,6 @@ const STAGE = {
   draw_cancelled: (stage, { id, reason }) => ({
     draws: changed(stage.draws, id, (card) => ({ ...card, phase: { cancelled: { reason } } })),
   }),
-};
-
-/** @typedef {Omit<Backstage, "stage">} Rest */
-/** @type {Record<string, (backstage: Rest, of: any, state: RoomState) => Partial<Rest>>} */
-const BACKSTAGE = {
-  offstage: (backstage, comment, state) => ({
-    offstage: [...backstage.offstage, { at: state.at, ...comment }].slice(-BACKSTAGE_MAX),
-  }),
-  deleted: (backstage, { comments }) => ({
-    offstage: backstage.offstage.filter((comment) => !comments.includes(comment.id)),
-  }),
-  act: (backstage, act, state) => ({
-    acts: [...backstage.acts, act].slice(-BACKSTAGE_MAX),
-    muted: withMuteAct(backstage.muted, act, state),
-  }),
-  blocked_words: (_, { words }) => ({ blocked_words: words }),
-  draw_prepared: (backstage, draw) => ({ draws: withCard(backstage.draws, draw) }),
-  discount_prepared: (backstage, discount) => ({ discounts: withCard(backstage.discounts, discount) }),
-  removed: (backstage, { id }) => ({
-    draws: without(backstage.draws, id),
-    discounts: without(backstage.discounts, id),
-  }),
-  draw_opened: (backstage, { id }) => ({ draws: without(backstage.draws, id) }),
-  discount_opened: (backstage, { id }) => ({ discounts: without(backstage.discounts, id) }),
-  codes_added: (backstage, { id, count }) => ({
-    discounts: changed(backstage.discounts, id, (one) => ({ ...one, codes: (one.codes || 0) + count })),
-  }),
-  goals: (_, goals) => ({ goals }),
-  display_budget: (_, { per_second }) => ({ display_budget: per_second }),
 };
 
 /**
@@ -322,30 +282,13 @@ function withAnswer(mine, answer) {
   return mine;
 }
 
-/** @param {import("../types.js").MutedViewer[]} muted @param {import("../types.js").Act} act @param {RoomState} state */
-function withMuteAct(muted, act, state) {
-  const { muted: one, unmuted } = act.what;
-  const viewer = (one || unmuted || {}).viewer;
-  if (viewer === undefined) return muted;
-  const others = muted.filter((other) => other.viewer !== viewer);
-  if (!one) return others;
-  const said = [...(state.stage ? state.stage.comments : []), ...(state.backstage ? state.backstage.offstage : [])];
-  const last = said.reverse().find((comment) => comment.by === viewer);
-  return [...others, { viewer, name: last ? last.name : "", until: one.until }];
-}
-
-/** @template {{id: string}} Card @param {Card[]} cards @param {Card} card @returns {Card[]} */
-function withCard(cards, card) {
+/** The card put in the place of the one of its id, or last. @template {{id: string}} Card @param {Card[]} cards @param {Card} card @returns {Card[]} */
+export function withCard(cards, card) {
   const known = cards.some((one) => one.id === card.id);
   return known ? changed(cards, card.id, () => card) : [...cards, card];
 }
 
-/** @template {{id: string}} Card @param {Card[]} cards @param {string} id @param {(card: Card) => Card} change @returns {Card[]} */
-function changed(cards, id, change) {
+/** One card changed. @template {{id: string}} Card @param {Card[]} cards @param {string} id @param {(card: Card) => Card} change @returns {Card[]} */
+export function changed(cards, id, change) {
   return cards.map((card) => (card.id === id ? change(card) : card));
-}
-
-/** @template {{id: string}} Card @param {Card[]} cards @param {string} id @returns {Card[]} */
-function without(cards, id) {
-  return cards.filter((card) => card.id !== id);
 }

@@ -40,9 +40,6 @@ const TABLE = {
   starting_soon: ["Starting soon", "即将开播"],
   // numbers
   watching: ["{n} watching", "{n} 人在看"],
-  viewers: ["{n} viewer|{n} viewers", "{n} 位观众"],
-  likes: ["{n} like|{n} likes", "{n} 个赞"],
-  comments_n: ["{n} comment|{n} comments", "{n} 条评论"],
   entries_n: ["{n} entry|{n} entries", "{n} 人参与"],
   winners_n: ["{n} winner|{n} winners", "{n} 位中奖者"],
   left_of: ["{n} of {total} left", "还剩 {n} / {total}"],

@@ -5,10 +5,16 @@
  */
 
 import { Follower } from "./cursor.js";
-import { decode, encode } from "./msgpack.js";
 
 /** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../types.js").Problem} Problem */
+
+/**
+ * How messages are written: `msgpack.js` has another one.
+ * @typedef {{protocol: string, encode: (message: any) => any, decode: (data: any) => any}} Codec
+ */
+/** @type {Codec} */
+const JSON_CODEC = { protocol: "hubbub.v1.json", encode: JSON.stringify, decode: JSON.parse };
 
 /** Nothing heard for so long: the socket is dead (the server sends something at least every 15 s). */
 export const SILENCE_MS = 25_000;
@@ -84,7 +90,7 @@ export function socketUrl(room, location) {
 /**
  * @typedef {object} Options
  * @property {string} url of the socket, see {@link socketUrl}
- * @property {"json" | "msgpack"} [encoding]
+ * @property {Codec} [codec] JSON if absent
  * @property {() => Record<string, any>} hello arguments of `hello` without the cursor; asked at every connect
  * @property {(message: Message) => void} onMessage every message that brings the page forward: joined, keyframes, deltas, pulses, mine, ok, skipped, ask_seen, health; old ones are left out
  * @property {(standing: Standing) => void} [onStanding]
@@ -105,6 +111,7 @@ export class Connection {
   /** @param {Options} options */
   constructor(options) {
     this.options = options;
+    this.codec = options.codec || JSON_CODEC;
     this.follower = new Follower();
     /** @type {Standing} */
     this.standing = { phase: "connecting", since: performance.now() };
@@ -200,11 +207,10 @@ export class Connection {
 
   connect() {
     this.drop();
-    const json = this.options.encoding !== "msgpack";
     const Socket = this.options.socket || WebSocket;
     let socket;
     try {
-      socket = new Socket(this.options.url, json ? "hubbub.v1.json" : "hubbub.v1.msgpack");
+      socket = new Socket(this.options.url, this.codec.protocol);
     } catch {
       this.again();
       return;
@@ -228,8 +234,7 @@ export class Connection {
   /** @param {Record<string, any>} message */
   send(message) {
     if (!this.socket || this.socket.readyState !== 1) return;
-    const json = this.options.encoding !== "msgpack";
-    this.socket.send(json ? JSON.stringify(message) : encode(message));
+    this.socket.send(this.codec.encode(message));
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -239,7 +244,7 @@ export class Connection {
     /** @type {Message} */
     let message;
     try {
-      message = typeof data === "string" ? JSON.parse(data) : decode(data);
+      message = this.codec.decode(data);
     } catch {
       this.again();
       return;

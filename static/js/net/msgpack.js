@@ -6,6 +6,9 @@
 
 const TEXT = new TextEncoder();
 
+/** For a connection that is to speak it. @type {import("./connection.js").Codec} */
+export const MSGPACK = { protocol: "hubbub.v1.msgpack", encode, decode };
+
 /**
  * Reads one value.
  *

@@ -18,8 +18,8 @@ const TOKEN = "hubbub.viewer";
 const NAME = "hubbub.name";
 
 export class App {
-  /** @param {string} room @param {URLSearchParams} query */
-  constructor(room, query) {
+  /** @param {string} room @param {URLSearchParams} query @param {import("../net/connection.js").Codec} [codec] */
+  constructor(room, query, codec) {
     this.roomId = room;
     /** A preview watches uncounted, muted, and as nobody. */
     this.preview = query.has("preview");
@@ -42,7 +42,7 @@ export class App {
     const src = query.get("src") || "";
     this.connection = new Connection({
       url: socketUrl(room, location),
-      encoding: query.get("encoding") === "msgpack" ? "msgpack" : "json",
+      codec,
       hello: () => this.hello(src),
       onMessage: (message) => this.take(message),
       onStanding: (standing) => this.stand(standing),
@@ -87,7 +87,10 @@ export class App {
     if (message.joined || message.mine) this.mineAt = this.clock.now();
     if (message.ask_seen) this.answerSeen();
     if (message.delta) {
-      for (const event of message.delta.events) if (event.deleted) this.outbox.deleted(event.deleted.comments);
+      for (const event of message.delta.events) {
+        if (event.deleted) this.outbox.deleted(event.deleted.comments);
+        if (event.modes) this.freshModes();
+      }
     }
     this.changed();
   }
@@ -96,6 +99,12 @@ export class App {
   joined(joined) {
     this.triedWithoutToken = false;
     if (joined.token && !this.preview) kept.set(TOKEN, joined.token);
+  }
+
+  /** Under other modes the old wait means nothing; if there still is one, the room says so. */
+  freshModes() {
+    this.sendRestsUntil = 0;
+    this.room = { ...this.room, mine: { ...this.room.mine, next_comment_at: undefined } };
   }
 
   answerSeen() {

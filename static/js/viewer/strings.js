@@ -31,7 +31,6 @@ add({
   sum_comments: ["comments", "评论"],
   sum_likes: ["likes", "点赞"],
   results_claimed: ["{n} of {total} claimed", "已领 {n} / {total}"],
-  ends_soon: ["The show ends in a moment.", "直播即将结束。"],
   // not here
   why_unknown_room: ["There is no such show", "没有这场直播"],
   why_unknown_room_text: ["Check the link. Perhaps a letter is missing.", "请检查链接，也许少了一个字母。"],
@@ -68,7 +67,6 @@ add({
   like: ["Like", "点赞"],
   share: ["Share", "分享"],
   share_wechat: ["Tap … at the top right to share.", "点击右上角“…”即可分享。"],
-  link_copied: ["Link copied", "链接已复制"],
   about_show: ["About this show", "关于本场直播"],
   my_codes: ["My codes and prizes", "我的优惠码和奖品"],
   // the sheet of what is mine
@@ -103,7 +101,6 @@ add({
   name_hint: ["1 to 20 characters. Older comments keep the old name.", "1 到 20 个字。以前的评论保留旧名字。"],
   announce_comments: ["Read comments aloud when there are few", "评论不多时朗读"],
   // cards
-  offers: ["Offers and draws", "优惠与抽奖"],
   card_of: ["{n} of {total}", "{n} / {total}"],
   next_card: ["Next card", "下一张"],
   fold_card: ["Fold the card away", "收起卡片"],
