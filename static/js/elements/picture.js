@@ -27,6 +27,8 @@ export class PictureArea extends HTMLElement {
     this.playing = "";
     /** Whether there is a picture to see yet. */
     this.visible = false;
+    /** Whether the title stands where there is neither picture nor cover. */
+    this.titled = false;
     this.movedAt = 0;
     this.position = -1;
     this.refused = false;
@@ -67,7 +69,8 @@ export class PictureArea extends HTMLElement {
     this.backdrop.classList.toggle("picture__backdrop--moving", state === "live" && details.kind === "audio");
     this.playSource(state === "live" ? details.source : undefined);
     setText(this.showTitle, details.title);
-    this.showTitle.hidden = state !== "live" || cover !== null;
+    this.titled = state === "live" && cover === null;
+    this.showTitle.hidden = !this.titled || this.visible;
     this.showWords();
   }
 
@@ -173,12 +176,13 @@ export class PictureArea extends HTMLElement {
   showVideo(visible) {
     this.visible = visible;
     this.video.classList.toggle("picture__video--visible", visible);
+    this.showTitle.hidden = !this.titled || visible;
   }
 
   tick() {
     const { video, app } = this;
     if (this.playing && !this.unplayable) {
-      const moving = !video.paused && video.currentTime !== this.position;
+      const moving = !video.paused && video.readyState >= 2 && video.currentTime !== this.position;
       this.position = video.currentTime;
       if (moving) this.moved();
       const still = performance.now() - this.movedAt;
