@@ -294,6 +294,7 @@ impl Show<'_> {
             from,
             within: plan.ramp,
         });
+        self.wait_until("coming in", from + plan.ramp);
         self.wait("coming in", |standing| standing.coming == 0);
         self.wait_until("settling", Instant::now() + SETTLE);
         played.memory[1] = memory();
@@ -445,7 +446,7 @@ impl Show<'_> {
     fn judge(mut self, played: &Played, tally: &Tally) -> Report {
         let told: Vec<String> = tally.faults.sentences().collect();
         self.failures.extend(told);
-        if self.room.own {
+        if self.room.own && !self.is_stopped() {
             self.judge_comments(tally);
             self.judge_likes(tally);
         }
