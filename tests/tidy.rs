@@ -111,3 +111,18 @@ fn the_core_uses_only_crates_that_are_the_same_every_time() {
     }
     assert!(found.is_empty(), "{found:#?}");
 }
+
+#[test]
+fn the_load_test_knows_the_server_from_outside_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/src");
+    let mut found = Vec::new();
+    for path in sources(&root) {
+        for (number, line) in code(&path) {
+            let foreign = |at: &str| !at.starts_with("protocol") && !at.starts_with("room");
+            if line.split("hubbub::").skip(1).any(foreign) {
+                found.push(format!("{}:{number}: {line}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
