@@ -11,9 +11,6 @@ use crate::house;
 use crate::hub::CommandError;
 use crate::room::Refusal;
 
-/// When to come back where nothing better is known: the journal is checked about once a second.
-const LATER_MS: u64 = 1_000;
-
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -168,10 +165,7 @@ impl Error {
     /// The stable code that clients branch on.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Command(CommandError::Refused(refusal)) => refusal.code(),
-            Self::Command(CommandError::Busy { .. }) => "busy",
-            Self::Command(CommandError::JournalUnavailable) => "journal_unavailable",
-            Self::Command(CommandError::Draining) => "draining",
+            Self::Command(error) => error.code(),
             Self::BadToken(BadToken) => "bad_token",
             Self::BadField { .. } => "bad_field",
             Self::BadJson { .. } => "bad_json",
@@ -191,11 +185,8 @@ impl Error {
     /// After which time the same request may succeed, where that can be said.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::Command(CommandError::Refused(refusal)) => refusal.retry_after_ms(),
-            Self::Command(CommandError::Busy { retry_after_ms }) | Self::RateLimited { retry_after_ms } => {
-                Some(*retry_after_ms)
-            }
-            Self::Command(CommandError::JournalUnavailable | CommandError::Draining) => Some(LATER_MS),
+            Self::Command(error) => error.retry_after_ms(),
+            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
             _ => None,
         }
     }
@@ -362,7 +353,7 @@ mod tests {
         check(Refusal::RateLimited { retry_after_ms: 10 }, 429, "rate_limited");
         check(CommandError::Busy { retry_after_ms: 10 }, 429, "busy");
         check(CommandError::JournalUnavailable, 503, "journal_unavailable");
-        check(CommandError::Draining, 503, "draining");
+        check(CommandError::Draining, 503, "restarting");
         check(BadToken, 401, "bad_token");
         check(Error::TooLarge { bytes_max: 1 }, 413, "too_large");
     }

@@ -134,7 +134,7 @@ async fn while_draining_no_socket_is_opened() {
         &handshake(server.address(), "lipsticks", "Connection: close\r\n"),
     )
     .await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "restarting"));
     assert!(answer.header("Retry-After").is_some());
     let ready = server.get("/readyz").await;
     assert_eq!((ready.status, ready.text().as_str()), (503, "draining\n"));
