@@ -28,6 +28,8 @@ pub enum Close {
     Unavailable,
     /// 4004: the rights on which this connection rests have changed; come back with the token.
     RightsChanged,
+    /// 4005: no `hello` within 5 s.
+    NoHello,
     /// 4500: there is no such room.
     UnknownRoom,
     /// 4501: the room or the server is full.
@@ -38,8 +40,6 @@ pub enum Close {
     NotAllowed,
     /// 4504: the client's version is too old.
     TooOld,
-    /// 4505: no `hello` within 5 s.
-    NoHello,
 }
 
 impl Close {
@@ -56,12 +56,12 @@ impl Close {
         Self::Silent,
         Self::Unavailable,
         Self::RightsChanged,
+        Self::NoHello,
         Self::UnknownRoom,
         Self::Full,
         Self::Removed,
         Self::NotAllowed,
         Self::TooOld,
-        Self::NoHello,
     ];
 
     /// The number in the close frame.
@@ -78,12 +78,12 @@ impl Close {
             Self::Silent => 4002,
             Self::Unavailable => 4003,
             Self::RightsChanged => 4004,
+            Self::NoHello => 4005,
             Self::UnknownRoom => 4500,
             Self::Full => 4501,
             Self::Removed => 4502,
             Self::NotAllowed => 4503,
             Self::TooOld => 4504,
-            Self::NoHello => 4505,
         }
     }
 
@@ -101,12 +101,12 @@ impl Close {
             Self::Silent => "no pong, come back",
             Self::Unavailable => "not available now, come back",
             Self::RightsChanged => "rights changed, come back",
+            Self::NoHello => "no hello, come back",
             Self::UnknownRoom => "unknown room",
             Self::Full => "full",
             Self::Removed => "removed",
             Self::NotAllowed => "not allowed",
             Self::TooOld => "client too old",
-            Self::NoHello => "no hello",
         }
     }
 
