@@ -111,7 +111,7 @@ fn table(results: &Results) -> Table {
         );
     }
     for draw in &summary.draws {
-        let winners = draw.winners.len().to_string();
+        let winners = draw.won.to_string();
         let entries = draw.entries.to_string();
         let what = if draw.cancelled { "draw (cancelled)" } else { "draw" };
         row(what, &draw.prize, winners.clone(), entries, "winners of entries");
@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::room::Key;
-    use crate::room::stage::{DiscountSummary, Peak};
+    use crate::room::stage::{DiscountSummary, DrawSummary, Peak};
 
     #[tokio::test]
     async fn a_table_names_what_each_number_is_of() {
@@ -161,6 +161,16 @@ mod tests {
                     redeemed: 120,
                     quota: 500,
                 }],
+                draws: vec![DrawSummary {
+                    id: Key::new("gift").unwrap(),
+                    prize: "Lipstick".to_owned(),
+                    entries: 900,
+                    // Not all winners' names stand in a summary.
+                    winners: Vec::new(),
+                    won: 150,
+                    claimed: 90,
+                    cancelled: false,
+                }],
                 ..Summary::default()
             },
         };
@@ -174,6 +184,10 @@ mod tests {
         );
         assert!(
             text.contains("\r\ndiscount redeemed,Ten (10 % off),120,500,redemptions of claims\r\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("draw,Lipstick,150,900,winners of entries\r\nprizes claimed,Lipstick,90,150,"),
             "{text}"
         );
     }
