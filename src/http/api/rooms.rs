@@ -23,7 +23,7 @@ use crate::room::discount::Closes;
 use crate::room::show::{Access, Change, Create, Details, End, Goals, State as ShowState};
 use crate::room::staff::{Invite, Need, Role};
 use crate::room::stage::{Backstage, ShowCard, Stage};
-use crate::room::{Actor, Answer, Command, Empty, Hash, Key, Offset, RoomId, Timestamp, draw};
+use crate::room::{Actor, Answer, Command, Empty, Hash, Key, Offset, RoomId, Timestamp};
 
 /// Rooms in an answer unless told otherwise.
 const LIST_DEFAULT: usize = 100;
@@ -396,7 +396,7 @@ async fn copy(
     Json(copy): Json<CopyRoom>,
 ) -> Result<(StatusCode, axum::Json<CreatedRoom>), Error> {
     let operator = Actor::Operator(caller.operator()?);
-    let look = |room: &crate::room::Room, now| (room.show.details.clone(), prepared(room, now));
+    let look = |room: &crate::room::Room, _| (room.show.details.clone(), prepared(room));
     let (mut details, prepared) = app.hub.read(&id, look).await?;
     details.title = copy.title.unwrap_or(details.title);
     details.scheduled_at = copy.scheduled_at;
@@ -414,13 +414,8 @@ async fn copy(
 
 /// The commands that prepare again what was prepared, opened or not. Times of day do not come along: they are
 /// of the first show.
-fn prepared(room: &crate::room::Room, now: Timestamp) -> Vec<Command> {
-    let backstage = room.backstage(now);
-    let opened = backstage.stage.draws.into_iter().map(|card| (card.id, card.rules));
-    let waiting = backstage.draws.into_iter().map(|waiting| (waiting.id, waiting.rules));
-    let draws = opened
-        .chain(waiting)
-        .map(|(id, rules)| Command::PrepareDraw(draw::Prepare { id, rules }));
+fn prepared(room: &crate::room::Room) -> Vec<Command> {
+    let draws = room.draws.prepares().into_iter().map(Command::PrepareDraw);
     let discounts = room.discounts.prepares().into_iter().map(|mut prepare| {
         prepare.terms.use_before = None;
         if let Closes::At(_) = prepare.terms.closes {

@@ -8,7 +8,7 @@ use super::super::audience::{Address, Addresses, Audience};
 use super::super::fair::{self, CommittedRules, Excluded, Picks, Transcript, Why};
 use super::super::stage::{DrawSummary, MyWin, PreparedDraw};
 use super::super::{Hash, Key, Personal, Refusal, Room, Secret, Timestamp, ViewerId, ViewerNo, secret};
-use super::{CARDS_MAX, Card, DrawEvent, EntryReceipt, MY_ENTRIES_MAX, NAMES_MAX, Phase, Rules, Winner};
+use super::{CARDS_MAX, Card, DrawEvent, EntryReceipt, MY_ENTRIES_MAX, NAMES_MAX, Phase, Prepare, Rules, Winner};
 
 /// The draws' part of the room's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -579,6 +579,17 @@ impl Draws {
     pub(in crate::room) fn cards(&self) -> Vec<Card> {
         let oldest = self.opened.len().saturating_sub(CARDS_MAX);
         self.with_names(oldest, Draw::card)
+    }
+
+    /// All draws as they were prepared, those opened first: what running the show again starts with.
+    pub fn prepares(&self) -> Vec<Prepare> {
+        let opened = self.opened.iter().map(|draw| (&draw.card.id, &draw.card.rules));
+        let waiting = self.prepared.iter().map(|draw| (&draw.id, &draw.rules));
+        let again = |(id, rules): (&Key, &Rules)| Prepare {
+            id: id.clone(),
+            rules: rules.clone(),
+        };
+        opened.chain(waiting).map(again).collect()
     }
 
     /// Draws that wait.
