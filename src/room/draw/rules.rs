@@ -340,21 +340,27 @@ pub(in crate::room) fn claim_prize(
     })
 }
 
-/// Exactly what was asked for, each of 1-200 characters.
+/// Exactly what was asked for, each of 1-200 characters; but a note may be empty or absent.
 fn check_contact(ask: &[Ask], contact: &BTreeMap<Ask, String>) -> Result<(), Refusal> {
-    if let Some(missing) = ask.iter().find(|ask| !contact.contains_key(ask)) {
+    let missing = |ask: &&Ask| ask.is_needed() && !contact.contains_key(ask);
+    if let Some(missing) = ask.iter().find(missing) {
         return bad_field(missing.field(), "is missing");
     }
     for (ask_for, value) in contact {
         if !ask.contains(ask_for) {
             return bad_field(ask_for.field(), "was not asked for");
         }
-        text::line(value, ask_for.field(), 1..=200)?;
+        text::line(value, ask_for.field(), usize::from(ask_for.is_needed())..=200)?;
     }
     Ok(())
 }
 
 impl Ask {
+    /// A winner may have nothing to note.
+    fn is_needed(self) -> bool {
+        self != Self::Note
+    }
+
     fn field(self) -> &'static str {
         match self {
             Self::Name => "name",
