@@ -69,9 +69,10 @@ impl Observer {
             StageEvent::Comment(shown) => {
                 self.shown.insert(shown.id, shown.text.0);
             }
-            StageEvent::Sampled { comments, n } => {
-                self.sampled_of += u64::from(n);
-                self.sampled += comments.len() as u64;
+            StageEvent::Sampled { comments, shown, n } => {
+                let chosen = comments.len() as u64;
+                self.sampled_of += (chosen + u64::from(n)).saturating_sub(u64::from(shown));
+                self.sampled += chosen;
                 self.shown
                     .extend(comments.into_iter().map(|shown| (shown.id, shown.text.0)));
             }

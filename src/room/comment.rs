@@ -231,6 +231,9 @@ pub enum CommentEvent {
         shown: Vec<Shown>,
         /// How many waited.
         n: u32,
+        /// How many more viewers' comments the same second showed at once.
+        #[serde(default)]
+        at_once: u32,
     },
     /// Comments were deleted.
     Deleted {
@@ -389,7 +392,11 @@ enum Place {
 struct Second {
     /// Unix time in seconds.
     number: u64,
+    /// All that it shows, also the sample of the second before.
     shown: u32,
+    /// Viewers' comments of this second among them.
+    #[serde(default)]
+    at_once: u32,
 }
 
 /// What is remembered of somebody who comments.
@@ -427,10 +434,16 @@ impl Second {
         if self.number == Self::of(at) { self.shown } else { 0 }
     }
 
+    fn at_once_at(self, at: Timestamp) -> u32 {
+        if self.number == Self::of(at) { self.at_once } else { 0 }
+    }
+
     fn show(&mut self, count: u32, at: Timestamp) {
-        let shown = self.shown_at(at).saturating_add(count);
-        let number = Self::of(at);
-        *self = Self { number, shown };
+        *self = Self {
+            number: Self::of(at),
+            shown: self.shown_at(at).saturating_add(count),
+            at_once: self.at_once_at(at),
+        };
     }
 }
 
@@ -831,6 +844,8 @@ impl Comments {
     fn sampled(&self, luck: &mut Luck) -> CommentEvent {
         let waiting: Vec<&Recent> = self.waiting.iter().filter_map(|id| self.recent.get(id)).collect();
         let n = waiting.len() as u32;
+        let second = waiting.first().and_then(|oldest| oldest.shown.at);
+        let at_once = second.map_or(0, |at| self.second.at_once_at(at));
         let budget = self.display_budget.map_or(waiting.len(), |budget| budget as usize);
         let is_member = |recent: &&Recent| recent.shown.badge == Some(Badge::Member);
         let (members, others): (Vec<&Recent>, Vec<&Recent>) = waiting.into_iter().partition(is_member);
@@ -838,7 +853,7 @@ impl Comments {
         chosen.extend(choose(others, budget - chosen.len(), luck));
         let mut shown: Vec<Shown> = chosen.into_iter().map(|recent| recent.shown.clone()).collect();
         shown.sort_by_key(|shown| shown.id);
-        CommentEvent::Sampled { shown, n }
+        CommentEvent::Sampled { shown, n, at_once }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
@@ -922,6 +937,7 @@ impl Comments {
             Place::Stage => {
                 self.show(shown.clone());
                 self.second.show(1, at);
+                self.second.at_once += u32::from(matches!(by, Author::Viewer(_)));
             }
             Place::Waiting => self.waiting.push(shown.id),
             Place::Off => {}
@@ -1165,9 +1181,10 @@ impl CommentEvent {
                 standing: Standing::Stage,
                 ..
             } => Some(StageEvent::Comment(shown(offset, *by, name, *badge, text, None))),
-            Self::Sampled { shown, n } => Some(StageEvent::Sampled {
+            Self::Sampled { shown, n, at_once } => Some(StageEvent::Sampled {
                 comments: shown.clone(),
-                n: *n,
+                shown: at_once + shown.len() as u32,
+                n: at_once + n,
             }),
             Self::Deleted { comments, .. } => Some(StageEvent::Deleted {
                 comments: comments.clone(),
@@ -1630,6 +1647,30 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_second_says_how_many_of_all_its_viewers_comments_are_shown() {
+        let mut room = show();
+        let budget = Command::SetDisplayBudget(SetDisplayBudget { per_second: Some(3) });
+        run(&mut room, &Actor::Server, &budget, 0).expect("set");
+        let mut say = |names: &[&str], at: u64| {
+            for name in names {
+                run(&mut room, &actor(name), &post(&at.to_string(), name), at).expect("posted");
+            }
+            let fired = pass(&mut room, at + 1_000);
+            match fired.first().and_then(|event| event.stage(99)) {
+                Some(StageEvent::Sampled { comments, shown, n }) => (comments.len(), shown, n),
+                other => panic!("no sample: {other:?}"),
+            }
+        };
+        // Of three places one is a person's of the staff; of the four that wait three are chosen.
+        assert_eq!(say(&["v4", "lina", "v5", "v6", "v7", "v8", "v9"], 1_000), (3, 5, 6));
+        // The sample has used up this second: all five wait.
+        assert_eq!(say(&["v10", "v11", "v12", "v13", "v14"], 2_000), (3, 3, 5));
+        // One place is left beside a sample of two.
+        assert_eq!(say(&["v15", "v16"], 3_000), (2, 2, 2));
+        assert_eq!(say(&["v17", "v18", "v19"], 4_000), (2, 3, 3));
+    }
+
+    #[test]
     fn members_come_first_and_the_others_have_equal_chances() {
         let mut shown = BTreeMap::<String, u32>::new();
         for seed in 0..1_000_u64 {
@@ -1652,7 +1693,10 @@ mod tests {
             let events = room
                 .due(Timestamp(1_000), &mut Luck::new(bytes))
                 .expect("a sample is due");
-            let Some(Event::Comment(CommentEvent::Sampled { shown: sample, n: 6 })) = events.first() else {
+            let Some(Event::Comment(CommentEvent::Sampled {
+                shown: sample, n: 6, ..
+            })) = events.first()
+            else {
                 panic!("no sample of 6: {events:?}");
             };
             assert!(sample.len() == 3 && sample.is_sorted_by_key(|shown| shown.id));
@@ -1797,10 +1841,18 @@ mod tests {
         }
         let fired = pass(&mut room, 1_000);
         let n = RECENT_COMMENTS as u32 + 500 - DISPLAY_BUDGET;
-        let Some(Event::Comment(CommentEvent::Sampled { shown, n: waited })) = fired.first() else {
+        let Some(Event::Comment(CommentEvent::Sampled {
+            shown,
+            n: waited,
+            at_once,
+        })) = fired.first()
+        else {
             panic!("no sample: {fired:?}");
         };
-        assert_eq!((shown.len() as u32, *waited), (DISPLAY_BUDGET, n));
+        assert_eq!(
+            (shown.len() as u32, *waited, *at_once),
+            (DISPLAY_BUDGET, n, DISPLAY_BUDGET)
+        );
         assert_eq!(room.comments.recent.len(), RECENT_COMMENTS);
     }
 

@@ -25,11 +25,13 @@ const COMMENTS_KEPT: usize = 10;
 pub enum StageEvent {
     /// A comment.
     Comment(Shown),
-    /// The comments chosen of a busy second: `comments` of `n`.
+    /// The comments chosen of those that a busy second did not show at once.
     Sampled {
         /// The chosen ones.
         comments: Vec<Shown>,
-        /// Of how many.
+        /// How many of that second's are on stage now: these and those of viewers that were shown at once.
+        shown: u32,
+        /// Of how many that viewers posted in that second; those that only entered a draw do not count.
         n: u32,
     },
     /// Comments are gone.
@@ -291,6 +293,8 @@ pub enum StaffOnly {
     DrawPrepared(PreparedDraw),
     /// A prepared draw or discount was taken out.
     Removed {
+        /// Of which kind: a draw and a discount may have the same name.
+        what: Prepared,
         /// Which.
         id: Key,
     },
@@ -321,6 +325,15 @@ pub enum StaffOnly {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         per_second: Option<u32>,
     },
+}
+
+/// A kind of what is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Prepared {
+    Draw,
+    Discount,
 }
 
 /// A moderation act.

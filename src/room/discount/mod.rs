@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audience::Address;
 use super::staff::By;
-use super::stage::{PreparedDiscount, SourceKind, StaffOnly, StageEvent};
+use super::stage::{Prepared, PreparedDiscount, SourceKind, StaffOnly, StageEvent};
 use super::{Key, Secret, Timestamp, ViewerNo, secret};
 
 pub(super) use rules::{add_codes, at_show_end, claim, close, due, open, prepare, redeem, remove};
@@ -373,7 +373,10 @@ impl DiscountEvent {
                 id: id.clone(),
                 count: codes.0.len() as u32,
             }],
-            Self::Removed { id } => vec![StaffOnly::Removed { id: id.clone() }],
+            Self::Removed { id } => vec![StaffOnly::Removed {
+                what: Prepared::Discount,
+                id: id.clone(),
+            }],
             Self::Opened { .. } | Self::Claimed { .. } | Self::Closed { .. } | Self::Redeemed { .. } => Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::audience::Address;
 use super::discount::WhoCounts;
 use super::staff::By;
-use super::stage::{Act, ActKind, PreparedDraw, StaffOnly, StageEvent};
+use super::stage::{Act, ActKind, Prepared, PreparedDraw, StaffOnly, StageEvent};
 use super::{Hash, Key, Offset, Personal, Secret, Timestamp, ViewerNo, secret};
 
 pub(super) use rules::{
@@ -489,7 +489,10 @@ impl DrawEvent {
                 id: id.clone(),
                 rules: rules.clone(),
             })],
-            Self::Removed { id } => vec![StaffOnly::Removed { id: id.clone() }],
+            Self::Removed { id } => vec![StaffOnly::Removed {
+                what: Prepared::Draw,
+                id: id.clone(),
+            }],
             Self::PrizeClaimed { id, entry, .. } => vec![prize(id, *entry, None)],
             Self::SentMarked { id, entry, sent } => vec![prize(id, *entry, Some(*sent))],
             Self::Struck { .. } => self.act(offset, at).map(StaffOnly::Act).into_iter().collect(),

@@ -379,6 +379,9 @@ fn a_prepared_draw_can_be_changed_and_removed_until_it_opens() {
          @05 host removes gift -> wrong_state",
     );
     assert_eq!(scene.room.stage().draws[0].rules.winners, 3);
+    let told = scene.log.iter().flat_map(|(event, at)| event.backstage(1, *at));
+    let told: Vec<_> = told.map(|event| serde_json::to_string(&event).unwrap()).collect();
+    assert_eq!(told[3], r#"{"removed":{"what":"draw","id":"more"}}"#);
 }
 
 /// A field, and what makes it bad.
@@ -687,6 +690,27 @@ fn earlier_winners_are_excluded_where_the_rules_say_so() {
 }
 
 #[test]
+fn running_a_show_again_starts_with_all_its_draws() {
+    let names: Vec<_> = (1..=12).map(|n| format!("draw{n}")).collect();
+    let opened = names.iter().map(|name| {
+        format!(
+            "@01 host prepares {name} phrase=666 open=10 -> done
+             @02 host opens {name} -> done
+             @03 host cancels {name} enough -> done\n"
+        )
+    });
+    let script = opened.collect::<String>() + "@04 host prepares last phrase=777 open=10 -> done";
+    let scene = check(&script);
+    let again = scene.room.draws.prepares();
+    let ids: Vec<_> = again.iter().map(|prepare| prepare.id.to_string()).collect();
+    assert_eq!((&ids[..12], ids[12].as_str()), (names.as_slice(), "last"));
+    assert_eq!(
+        again[12].rules.eligibility,
+        Eligibility::Phrase { phrase: "777".into() }
+    );
+}
+
+#[test]
 fn the_end_of_the_show_draws_or_cancels_an_open_draw() {
     let before = "@01 host prepares gift phrase=666 open=600 -> done
                   @02 host opens gift -> done
@@ -701,6 +725,19 @@ fn the_end_of_the_show_draws_or_cancels_an_open_draw() {
         "{before}\n@04 host ends cancelling -> done\n@14 bob enters gift -> closed"
     ));
     assert_eq!(fair::verify(&cancelled.transcript("gift")), Err(Mismatch::Cancelled));
+}
+
+#[test]
+fn a_winner_may_have_nothing_to_note() {
+    check(
+        "@01 host prepares gift winners=1 phrase=666 open=10 ask=name,note claim=3600 -> done
+         @02 host opens gift -> done
+         @03 ann says 666 -> entry 1
+         @20 ann claims gift note=blue -> bad_field
+         @20 ann claims gift name=Ann -> claimed
+         @21 ann claims gift name=Ann note= -> claimed
+         @22 ann claims gift name=Ann note=blue -> claimed",
+    );
 }
 
 #[test]
