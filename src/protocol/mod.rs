@@ -1,88 +1,4 @@
-//! The messages between a remote program and the server, their two encodings, framing and close codes.
-//!
-//! # Writing a client
-//!
-//! ## Connect
-//!
-//! `GET /ws/{room}` with `Sec-WebSocket-Version: 13`. The subprotocol chooses the encoding:
-//! `hubbub.v1.json` (text frames, also when none is asked for) or `hubbub.v1.msgpack` (binary frames; maps
-//! with the same names). Messages from the client are at most 16 KiB. Unknown fields of the server's messages
-//! are to be ignored, so that fields can be added.
-//!
-//! The first message is `hello`, within 5 s. No secret stands in a URL: the token is in the message.
-//!
-//! ```json
-//! {"id":1,"cmd":"hello","args":{"name":"Ann"}}
-//! ```
-//!
-//! The answer is one atomic picture: `joined`, then either a `keyframe` (the whole state) or, if the client's
-//! cursor could be continued, the deltas that it missed; then everything after it.
-//!
-//! ```json
-//! {"joined":{"re":1,"room":"k7m2p9q4xw","now":1790000000000,"epoch":4503599627370495,"resumed":false,"viewer":"0123456789abcdef0123456789abcdef","token":"eyJ0eXAi...","mine":{"watched_ms":0}}}
-//! {"keyframe":{"epoch":4503599627370495,"offset":12,"at":1790000000000,"state":{"show":{"details":{"title":"Lipsticks","host":"Hoa","kind":"video","access":"public"},"state":"live","started_at":1789999990000,"live_ms":0,"live_since":1789999990000},"modes":{},"comments":[{"id":9,"by":1,"name":"Ann","text":"hi","at":1789999995000}],"discounts":[],"draws":[],"totals":{"watching":1,"viewers":1,"likes":0}}}}
-//! ```
-//!
-//! Keep `viewer`'s `token`: it is the viewer's lasting identity, with everything that is theirs.
-//!
-//! ## Requests and replies
-//!
-//! A request is `{"id":N,"cmd":"...","args":{...}}` and gets exactly one reply: `ok` or `err` (`joined` for
-//! `hello`, `pong` for `ping`) with `re` = N. The notes `like` and `seen` have no id and get no reply. An `ok`
-//! is sent only after what it promises is durable.
-//!
-//! ```json
-//! {"id":7,"cmd":"comment","args":{"nonce":"a1","text":"hello"}}
-//! {"ok":{"re":7,"after":13,"answer":{"comment":{"comment":13,"by":1}}}}
-//! {"id":8,"cmd":"claim","args":{"discount":"ten","unit":1}}
-//! {"ok":{"re":8,"after":14,"answer":{"claim":{"discount":"ten","unit":1,"code":"ABCD-EFGH-JKMN-PQRS","title":"Ten off","off":{"percent":10}}}}}
-//! {"id":10,"cmd":"comment","args":{"nonce":"a2","text":"too fast"}}
-//! {"err":{"re":10,"code":"rate_limited","message":"too fast","retry_after_ms":1200,"text":"too fast"}}
-//! {"cmd":"like","args":{"taps":3}}
-//! {"id":9,"cmd":"ping","args":{}}
-//! {"pong":{"re":9,"now":1790000000500}}
-//! ```
-//!
-//! After a lost connection send the same request again, with the same nonce, unit or id: the first answer
-//! comes again, nothing happens twice.
-//!
-//! ## The cursor rule
-//!
-//! ```json
-//! {"delta":{"follows":12,"offset":13,"at":1790000000100,"events":[{"comment":{"id":13,"by":1,"name":"Ann","text":"hello"}}]}}
-//! ```
-//!
-//! A client's cursor is `(epoch, offset)`. A keyframe sets it and replaces all state. For a delta:
-//! `offset <= cursor`: drop it; `follows <= cursor < offset`: apply its events, the cursor is `offset`;
-//! `follows > cursor`: there is a gap: close, and come back with the cursor. Offsets have holes, where only
-//! staff see what happened.
-//!
-//! ```json
-//! {"id":1,"cmd":"hello","args":{"token":"eyJ0eXAi...","cursor":{"epoch":4503599627370495,"offset":13}}}
-//! ```
-//!
-//! `joined.resumed` says whether the cursor is continued. If it is not, the keyframe follows: never a part of
-//! what was missed, silently. Deleted comments are the one exception: their text is sent to nobody any more.
-//!
-//! ```json
-//! {"skipped":{"from":13,"to":1500}}
-//! {"pulse":{"as_of":1500,"at":1790000060000,"totals":{"watching":1204,"viewers":3012,"likes":99120,"remaining":{"ten":37}}}}
-//! {"mine":{"after":1501,"mine":{"number":1,"name":"Ann","watched_ms":60000,"muted_until":1790000120000}}}
-//! {"ask_seen":{}}
-//! {"cmd":"seen","args":{"offset":1501,"picture":"playing"}}
-//! {"bye":{"retry_after_ms":1730}}
-//! ```
-//!
-//! A connection that cannot keep up gets `skipped` (from which offset, to which) and then a keyframe.
-//! `pulse` carries counts; it does not move the cursor, and is ignored if `as_of` is below the offset of the
-//! last keyframe or pulse. `mine` replaces all that is mine; ignore one whose `after` is below the last one's.
-//! At least every 15 s something is sent: a client that hears nothing for 25 s reconnects at once.
-//!
-//! ## Closing
-//!
-//! 4000-4499: come back with the cursor (after `bye.retry_after_ms` where a `bye` came before). 4500-4999:
-//! do not; the code says what to tell the person, see [`Close`]. Below 4000: RFC 6455. A connection that ends
-//! without a close frame: come back with exponential backoff and jitter.
+#![doc = include_str!("guide.md")]
 
 mod close;
 mod encoding;
@@ -99,22 +15,78 @@ pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Value;
+
+    use super::*;
+    use crate::room::stage::{ShowChange, StaffOnly, StageEvent};
+    use crate::room::{Answer, Command};
+
+    const GUIDE: &str = include_str!("guide.md");
 
     /// The guide's literal messages: what stands in its `json` blocks, a line each.
     fn literal_messages() -> Vec<&'static str> {
-        let guide = include_str!("mod.rs")
-            .lines()
-            .map_while(|line| line.strip_prefix("//!"))
-            .map(str::trim);
-        guide.filter(|line| line.starts_with('{')).collect()
+        GUIDE.lines().filter(|line| line.starts_with('{')).collect()
+    }
+
+    /// The names of an enum's variants on the wire, as its decoder lists them.
+    fn names_of<T: serde::de::DeserializeOwned>(unknown: Value) -> Vec<String> {
+        let error = serde_json::from_value::<T>(unknown).map(drop).expect_err("unknown");
+        let error = error.to_string();
+        let (_, names) = error.split_once("expected one of ").expect(&error);
+        names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_guide_names_all_that_can_be_said() {
+        let event = || serde_json::json!({ "?": {} });
+        let refusals = include_str!("../room/refusal.rs").lines();
+        let refusals = refusals.filter_map(|line| line.trim().strip_suffix("\",")?.split_once("=> \""));
+        let refusals: Vec<_> = refusals.map(|(_, code)| code.to_owned()).collect();
+        let rest = [
+            "bad_json",
+            "unknown_command",
+            "hello_first",
+            "already_joined",
+            "busy",
+            "restarting",
+            "journal_unavailable",
+        ];
+        let all = [
+            names_of::<Command>(serde_json::json!({ "cmd": "?", "args": {} })),
+            names_of::<Message>(event()),
+            names_of::<Answer>(event()),
+            names_of::<StageEvent>(event()),
+            names_of::<ShowChange>(event()),
+            names_of::<StaffOnly>(event()),
+            refusals,
+            rest.map(str::to_owned).to_vec(),
+            Close::ALL.map(|close| close.code().to_string()).to_vec(),
+        ];
+        for names in &all {
+            assert!(names.len() > 6, "the list was found: {names:?}");
+            for name in names {
+                let (alone, key) = (format!("`{name}`"), format!("{{\"{name}\":"));
+                assert!(
+                    GUIDE.contains(&alone) || GUIDE.contains(&key),
+                    "{name} is not in the guide"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_guides_bytes_of_messagepack_are_the_request_beside_them() {
+        let bytes = GUIDE.lines().find(|line| line.starts_with("83 ")).expect("is there");
+        let bytes = bytes.split(' ').map(|byte| u8::from_str_radix(byte, 16).expect(byte));
+        let request = Encoding::MessagePack.decode_request(&bytes.collect::<Vec<_>>());
+        let expected = Encoding::Json.decode_request(br#"{"id":9,"cmd":"ping","args":{}}"#);
+        assert_eq!(request.expect("a request"), expected.expect("a request"));
     }
 
     #[test]
     fn every_literal_message_of_the_guide_is_one_of_the_protocol() {
         let literals = literal_messages();
-        assert!(literals.len() > 15, "the guide has its examples: {literals:?}");
+        assert!(literals.len() > 35, "the guide has its examples: {literals:?}");
         for literal in literals {
             let value: Value = serde_json::from_str(literal).expect(literal);
             if value.get("cmd").is_some() {

@@ -381,7 +381,8 @@ fn a_prepared_draw_can_be_changed_and_removed_until_it_opens() {
     assert_eq!(scene.room.stage().draws[0].rules.winners, 3);
     let told = scene.log.iter().flat_map(|(event, at)| event.backstage(1, *at));
     let told: Vec<_> = told.map(|event| serde_json::to_string(&event).unwrap()).collect();
-    assert_eq!(told[3], r#"{"removed":{"what":"draw","id":"more"}}"#);
+    let removed = r#"{"removed":{"what":"draw","id":"more"}}"#;
+    assert!(told.iter().any(|event| event == removed), "{told:?}");
 }
 
 /// A field, and what makes it bad.
