@@ -40,12 +40,16 @@ impl Rounds {
         } else {
             &mut self.previous
         };
+        if seen.picture == Picture::Hidden {
+            round.asked = round.asked.saturating_sub(1);
+            return;
+        }
         round.took_ms.push(now.since(asked_at).min(60_000) as u32);
         round.newest += u32::from(seen.offset >= newest);
         match seen.picture {
             Picture::Playing => round.playing += 1,
             Picture::Stalled => round.stalled += 1,
-            Picture::None => {}
+            Picture::None | Picture::Hidden => {}
         }
     }
 

@@ -71,6 +71,8 @@ pub enum Picture {
     Stalled,
     /// There is none (audio, cover, lobby).
     None,
+    /// The page is not visible: it counts nowhere.
+    Hidden,
 }
 
 /// What a client sends, decoded.

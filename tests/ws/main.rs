@@ -8,6 +8,7 @@ mod server;
 mod bad_input;
 mod crash;
 mod draw;
+mod frames;
 mod rush;
 mod show;
 mod slow;
