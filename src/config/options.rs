@@ -43,7 +43,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
 
-    /// What links, QR codes and share cards begin with, such as https://live.example.com.
+    /// What links, QR codes and share cards begin with, such as `https://live.example.com`.
     /// Default: the address at which the page was opened. Wrong: links lead nowhere.
     #[arg(long, env = "HUBBUB_PUBLIC_URL", value_name = "URL", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxy: Option<Vec<String>>,
 
-    /// Further origins whose pages may open WebSockets here, such as https://shop.example.com. Repeatable.
+    /// Further origins whose pages may open WebSockets here, such as `https://shop.example.com`. Repeatable.
     /// Default none: only pages of this server (its own host, the forwarded one, the public URL).
     #[arg(
         long,
