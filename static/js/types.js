@@ -241,6 +241,6 @@
  * @property {Health} [health]
  * @property {{retry_after_ms: number}} [bye]
  *
- * @typedef {"playing" | "stalled" | "none"} Picture
+ * @typedef {"playing" | "stalled" | "none" | "hidden"} Picture
  */
 export {};

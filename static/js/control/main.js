@@ -117,7 +117,7 @@ function paint(desk) {
 /** @param {Desk} desk @param {string} why */
 function showClosed(desk, why) {
   const useless = why === "removed" || why === "not_allowed";
-  if (why === "removed") keepStaffToken(room, undefined);
+  if (useless) keepStaffToken(room, undefined);
   showGate(t("gate_title"), [t(`line_${why}`), useless ? t("gate_how") : ""].filter(Boolean),
     h("div", { class: "actions", key: "actions" }, button(t("retry"), () => desk.connection.retry(), { kind: "main", small: false })));
 }

@@ -28,8 +28,6 @@ export const CONTROL = {
   no_idempotency_conflict: ["This was sent before with other contents.", "同一编号已用于其他内容。"],
   no_too_large: ["The file is too large.", "文件太大。"],
   no_unsupported_media_type: ["This kind of file cannot be used.", "不支持这种文件。"],
-  no_busy: ["The room is very busy. Try again in a moment.", "直播间很忙，请稍后重试。"],
-  no_draining: ["The server restarts. Try again in a moment.", "服务器正在重启，请稍后重试。"],
   no_unknown_person: ["This person is not on the staff any more.", "该成员已不在团队中。"],
   no_unknown_viewer: ["There is no such viewer.", "没有这位观众。"],
   no_unknown_entry: ["There is no such entry.", "没有这个参与编号。"],

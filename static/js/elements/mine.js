@@ -194,5 +194,5 @@ function phaseWords(draw, app) {
   if (cancelled) return t("draw_cancelled", { reason: cancelled.reason });
   if (locked) return t("drawing");
   if (!revealed) return time(draw.closes_at, app.clock.now());
-  return revealed.winners.some((winner) => winner.by === app.room.mine.number) ? t("won", { prize: draw.rules.prize }) : t("not_won");
+  return (app.room.mine.wins ?? []).some((win) => win.draw === draw.id) ? t("won", { prize: draw.rules.prize }) : t("not_won");
 }

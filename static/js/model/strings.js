@@ -77,6 +77,8 @@ const TABLE = {
   no_unknown_draw: ["There is no such draw.", "没有这个抽奖。"],
   no_unknown_discount: ["There is no such discount.", "没有这个优惠。"],
   no_undo_over: ["It is too late to undo this.", "已经不能撤销了。"],
+  no_busy: ["The room is very busy. Try again in a moment.", "直播间很忙，请稍后重试。"],
+  no_restarting: ["The server restarts. Try again in a moment.", "服务器正在重启，请稍后重试。"],
   no_journal_unavailable: ["It could not be saved just now. Try again.", "刚才没能保存，请重试。"],
   no_no_connection: ["There is no connection.", "没有连接。"],
   no_other: ["It did not work. Try again.", "没有成功，请重试。"],

@@ -109,7 +109,7 @@ export class App {
 
   answerSeen() {
     const cursor = this.connection.follower.cursor;
-    if (cursor) this.connection.note("seen", { offset: cursor.offset, picture: this.picture });
+    if (cursor) this.connection.note("seen", { offset: cursor.offset, picture: document.hidden ? "hidden" : this.picture });
   }
 
   /** @param {import("../net/connection.js").Standing} standing */
