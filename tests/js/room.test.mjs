@@ -19,10 +19,10 @@ const ids = (state) => state.stage.comments.map((one) => one.id);
 
 test("comments stand in the order of their ids, each once, with the batch's time", () => {
   let state = after(joined(), { comment: comment(5) }, { comment: comment(7) });
-  state = after(state, { sampled: { comments: [comment(6), comment(7)], n: 9 } });
+  state = after(state, { sampled: { comments: [comment(6), comment(7)], shown: 3, n: 9 } });
   assert.deepEqual(ids(state), [5, 6, 7]);
   assert.equal(state.stage.comments[0].at, 2000);
-  assert.deepEqual(state.sample, { k: 2, n: 9, at: 2000 });
+  assert.deepEqual(state.sample, { k: 3, n: 9, at: 2000 });
 });
 
 test("the newest 150 comments stay", () => {

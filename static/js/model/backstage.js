@@ -56,10 +56,8 @@ const BACKSTAGE = {
   blocked_words: (_, { words }) => ({ blocked_words: words }),
   draw_prepared: (backstage, draw) => ({ draws: withCard(backstage.draws, draw) }),
   discount_prepared: (backstage, discount) => ({ discounts: withCard(backstage.discounts, discount) }),
-  removed: (backstage, { id }) => ({
-    draws: without(backstage.draws, id),
-    discounts: without(backstage.discounts, id),
-  }),
+  removed: (backstage, { what, id }) =>
+    what === "draw" ? { draws: without(backstage.draws, id) } : { discounts: without(backstage.discounts, id) },
   draw_opened: (backstage, { id }) => ({ draws: without(backstage.draws, id) }),
   discount_opened: (backstage, { id }) => ({ discounts: without(backstage.discounts, id) }),
   codes_added: (backstage, { id, count }) => ({

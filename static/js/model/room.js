@@ -86,7 +86,7 @@ export function applyStage(state, event, at) {
   const change = STAGE[name];
   if (!state.stage || !change) return state;
   const next = { ...state, stage: { ...state.stage, ...change(state.stage, of, at) } };
-  if (name === "sampled") next.sample = { k: of.comments.length, n: of.n, at };
+  if (name === "sampled") next.sample = { k: of.shown, n: of.n, at };
   if (name === "deleted") next.mine = withoutComments(next.mine, of.comments);
   return next;
 }
