@@ -47,15 +47,20 @@ pub(crate) fn sources(plan: &Plan) -> Result<Vec<IpAddr>, Failure> {
         .ok()
         .and_then(|range| ports(&range))
         .unwrap_or(PORTS);
-    let mut sources = plan.sources.clone();
-    let needed = plan.viewers.div_ceil(ports);
-    let loopback = matches!(plan.server.address.ip(), IpAddr::V4(address) if address.is_loopback());
+    choose_sources(&plan.sources, plan.server.address.ip(), plan.viewers, ports)
+}
+
+fn choose_sources(given: &[IpAddr], server: IpAddr, viewers: u32, ports: u32) -> Result<Vec<IpAddr>, Failure> {
+    let mut sources = given.to_vec();
+    // Linux looks through every second port first: beyond half of them each connection takes it milliseconds.
+    let needed = viewers.div_ceil((ports / 3).max(1));
+    let loopback = matches!(server, IpAddr::V4(address) if address.is_loopback());
     if sources.is_empty() && loopback && needed > 1 && cfg!(target_os = "linux") {
-        let own = (2..).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, (last >> 8) as u8, last as u8)));
-        sources.extend(own.take(needed as usize));
+        let own = (1..=needed).map(|last| IpAddr::V4(Ipv4Addr::from(0x7f00_0000 + last)));
+        sources.extend(own);
     }
     let ceiling = ports.saturating_mul(sources.len().max(1) as u32);
-    if plan.viewers > ceiling {
+    if viewers > ceiling {
         return Err(Failure::Usage(format!(
             "from {} address(es) there are ports for {ceiling} viewers: name more with --source",
             sources.len().max(1)
@@ -109,5 +114,26 @@ mod tests {
     fn a_port_range_is_counted_with_both_ends() {
         assert_eq!(ports("32768\t60999\n"), Some(28_232));
         assert_eq!(ports("nonsense"), None);
+    }
+
+    #[test]
+    fn loopback_has_as_many_addresses_as_are_needed() {
+        let choose = |given: &[&str], server: &str, viewers| {
+            let given: Vec<IpAddr> = given.iter().map(|address| address.parse().unwrap()).collect();
+            let sources = choose_sources(&given, server.parse().unwrap(), viewers, 30_000);
+            sources.map(|sources| sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(choose(&[], "127.0.0.1", 10_000), Ok(String::new()));
+        assert_eq!(
+            choose(&[], "127.0.0.1", 20_001),
+            Ok("127.0.0.1 127.0.0.2 127.0.0.3".to_owned())
+        );
+        assert_eq!(choose(&["127.0.0.9"], "127.0.0.1", 20_001), Ok("127.0.0.9".to_owned()));
+        assert_eq!(choose(&[], "192.0.2.1", 30_000), Ok(String::new()));
+        let beyond = choose(&[], "192.0.2.1", 30_001).unwrap_err().to_string();
+        assert!(
+            beyond.contains("30000 viewers") && beyond.contains("--source"),
+            "{beyond}"
+        );
     }
 }
