@@ -145,7 +145,6 @@ pub struct Hub {
     clock: Clock,
     metrics: Metrics,
     limits: Limits,
-    node: u32,
     catalogue: DashMap<String, Known>,
     rooms: DashMap<String, Arc<Place>>,
     /// Rooms whose logs are being removed: nobody loads or makes them meanwhile.
@@ -178,7 +177,6 @@ impl Hub {
             clock,
             metrics,
             limits,
-            node: NODE,
             catalogue: DashMap::new(),
             rooms: DashMap::new(),
             removing: DashMap::new(),

@@ -16,8 +16,8 @@ use crate::auth::Auth;
 use crate::protocol::{Close, FeedKind, Message};
 use crate::room::{Actor, Timestamp};
 
-/// Visits between two chances for other tasks (libraries.md of tokio's cooperative budget: a visit is a
-/// system call of 5-10 us, so 64 of them hold a worker for about half a millisecond).
+/// Visits between two chances for other tasks: a visit is a system call of 5-10 us, so they hold a worker for
+/// about half a millisecond.
 const VISITS: usize = 64;
 /// How often connections are looked after.
 const SWEEP: Duration = Duration::from_secs(1);

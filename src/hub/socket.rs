@@ -51,7 +51,7 @@ const REQUESTS_PER_SECOND: u32 = 20;
 const TOLERANCE: u32 = 200;
 /// Control frames a second; an honest client answers a ping each 25 s.
 const CONTROLS_PER_SECOND: u32 = 50;
-/// Taps in one message, and a second, sustained (product.md).
+/// Taps in one message, and a second, sustained.
 const TAPS_MAX: u32 = 30;
 const TAPS_PER_SECOND: u32 = 20;
 /// Longest name that is even looked at, bytes.

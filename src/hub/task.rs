@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Look, Reply, Work};
 use super::room_handle::RoomHandle;
-use super::{CommandError, Done, luck, pass, record, registry};
+use super::{CommandError, Done, NODE, luck, pass, record, registry};
 use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
 use crate::room::audience::{self, AudienceEvent, GRACE_MS};
@@ -84,7 +84,7 @@ struct Batch {
     contacts: Vec<(String, Bytes)>,
     pulse: Option<audience::Pulse>,
     bytes: usize,
-    /// The viewers who asked: their answer tells them, no `mine` need follow on that connection.
+    /// When deciding began, for the metrics.
     decided: Option<Instant>,
 }
 
@@ -240,9 +240,7 @@ impl RoomTask {
         if self.held_until.take().is_some() {
             self.handle.presence.lock().forget_earlier_runs(self.room.at);
         }
-        while let Some(events) = self.room.due(now, &mut luck()) {
-            self.apply(batch, events, now);
-        }
+        batch.events.extend(self.room.fire_due(now, &mut luck()));
     }
 
     fn apply(&mut self, batch: &mut Batch, events: Vec<Event>, now: Timestamp) {
@@ -278,7 +276,7 @@ impl RoomTask {
     fn pulse(&mut self, batch: &mut Batch, now: Timestamp) {
         let taps = self.handle.taps.swap(0, Ordering::Relaxed);
         let presence = self.handle.presence.lock();
-        let pulse = presence.pulse(self.handle.hub.node, self.handle.run, taps);
+        let pulse = presence.pulse(NODE, self.handle.run, taps);
         drop(presence);
         let command = Command::Pulse(pulse);
         match self.room.decide(&Actor::Server, &command, now, &mut luck()) {

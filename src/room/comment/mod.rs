@@ -34,7 +34,7 @@ pub const UNDO_MS: u64 = 10_000;
 pub const KEYFRAME_COMMENTS: usize = 50;
 /// Comments kept for moderation.
 pub const RECENT_COMMENTS: usize = 2_000;
-/// People can read about this many comments a second (product.md); the default display budget.
+/// People can read about this many comments a second: the default display budget.
 pub const DISPLAY_BUDGET: u32 = 8;
 /// What the comments of a keyframe take at most. Fifty of 60 Chinese characters take 14 KiB; 24 of 64 KiB leave
 /// 40 for the show's details (16 at worst), the cards and the pinned comment.
