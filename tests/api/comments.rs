@@ -4,7 +4,7 @@ use hubbub::room::comment::Post;
 use hubbub::room::{Answer, Command};
 use serde_json::json;
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 async fn comment(server: &Server, viewer: u128, text: &str) -> u64 {
     let post = Post {

@@ -6,7 +6,8 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::server::{Server, Told};
+use crate::support::rest::Told;
+use crate::support::server::Server;
 
 async fn claim(server: &Server, viewer: u128, discount: &str) -> String {
     let claim = Claim {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use reqwest::header::ALLOW;
 use serde_json::Value;
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 

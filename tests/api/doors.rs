@@ -4,7 +4,8 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
 
-use crate::server::{Server, Told};
+use crate::support::rest::Told;
+use crate::support::server::Server;
 
 async fn patch(server: &Server, body: &str) -> Told {
     let request = server.request(Method::PATCH, "/rooms/lipsticks", &server.operator);

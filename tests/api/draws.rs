@@ -1,26 +1,23 @@
 //! Draws, their transcripts and winners.
 
-use futures_util::StreamExt;
 use hubbub::room::comment::Post;
 use hubbub::room::draw::{Ask, ClaimPrize};
+use hubbub::room::stage::StageEvent;
 use hubbub::room::{Command, Key, fair};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::server::Server;
+use crate::support::client::Client;
+use crate::support::server::Server;
 
-/// Follows a room's stage until an event of this name.
-async fn until(server: &Server, room: &str, event: &str) -> Value {
-    let mut socket = server.socket(room, json!({})).await;
-    loop {
-        let message = socket.next().await.unwrap().unwrap();
-        let Ok(Value::Object(message)) = serde_json::from_slice(&message.into_data()) else {
-            continue;
-        };
-        let events = message.get("delta").and_then(|delta| delta["events"].as_array());
-        if let Some(found) = events.into_iter().flatten().find(|found| found.get(event).is_some()) {
-            return found[event].clone();
-        }
-    }
+/// Follows a room's stage until a draw is revealed: the entries that won.
+async fn revealed(server: &Server, room: &str) -> Vec<u32> {
+    let mut viewer = Client::viewer(server.address, room, "Watcher").await;
+    viewer
+        .until(|event| match event {
+            StageEvent::DrawRevealed { winners, .. } => Some(winners.iter().map(|winner| winner.entry).collect()),
+            _ => None,
+        })
+        .await
 }
 
 #[tokio::test]
@@ -55,17 +52,16 @@ async fn a_draw_goes_from_its_rules_to_a_transcript_that_anybody_verifies_and_pr
         .post(&path("/entries/2/strike"), &host, json!({"reason": "a bot"}))
         .await
         .is(200);
-    let revealed = until(&server, "lipsticks", "draw_revealed");
-    let (revealed, ()) = tokio::join!(revealed, async {
+    let (won, ()) = tokio::join!(revealed(&server, "lipsticks"), async {
         server.post(&path("/lock"), &host, json!({})).await.is(200);
     });
-    let entry = revealed["winners"][0]["entry"].as_u64().unwrap();
+    let entry = won[0];
     assert_ne!(entry, 2);
 
     let transcript = server.get(&path("/transcript"), "").await.text(200);
     let transcript: fair::Transcript = serde_json::from_str(&transcript).unwrap();
     let verified = fair::verify(&transcript).unwrap();
-    assert_eq!(verified.winners, [entry as u32]);
+    assert_eq!(verified.winners, [entry]);
 
     let contact = [(Ask::Name, "=Li Lei"), (Ask::Address, "1 Main St")];
     let claim = ClaimPrize {

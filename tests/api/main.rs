@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod comments;
 mod discounts;
 mod document;
 mod doors;
 mod draws;
 mod rooms;
-mod server;
 mod sign_in;
 mod staff;

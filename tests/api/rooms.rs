@@ -1,10 +1,12 @@
 //! Rooms: from creation to removal, covers, links.
 
+use hubbub::config::Options;
 use reqwest::Method;
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, X_CONTENT_TYPE_OPTIONS};
 use serde_json::{Value, json};
 
-use crate::server::{Server, Told};
+use crate::support::rest::Told;
+use crate::support::server::Server;
 
 fn ids(list: &Value) -> Vec<&str> {
     let rooms = list["rooms"].as_array().unwrap();
@@ -320,7 +322,11 @@ async fn a_cover_is_known_by_its_content_and_served_for_ever() {
 
 #[tokio::test]
 async fn links_follow_the_address_at_which_the_page_was_opened() {
-    let server = Server::start().await;
+    let server = Server::with(Options {
+        trusted_proxy: Some(vec!["127.0.0.1".to_owned()]),
+        ..Options::default()
+    })
+    .await;
     server.room("lipsticks").await;
     let share = server.get("/rooms/lipsticks/share", "").await.is(200);
     assert_eq!(share["viewer"], json!(server.url("/r/lipsticks")));

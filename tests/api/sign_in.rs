@@ -1,12 +1,11 @@
 //! Signing in, and devices.
 
-use futures_util::StreamExt;
 use hubbub::auth::TOKEN_BYTES_MAX;
 use reqwest::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
-use tokio_tungstenite::tungstenite::Message;
 
-use crate::server::Server;
+use crate::support::client::{Client, Over};
+use crate::support::server::Server;
 
 fn code(server: &Server) -> String {
     let app = &server.serving.app;
@@ -67,19 +66,12 @@ async fn a_revoked_operators_open_socket_is_closed() {
         .is(200);
     let person = signed_in["person"].as_str().unwrap();
     let hello = json!({"token": signed_in["token"], "feed": "backstage"});
-    let mut socket = server.socket("lipsticks", hello).await;
-    let joined = socket.next().await.unwrap().unwrap().into_text().unwrap();
-    assert!(joined.contains("\"joined\""), "{joined}");
+    let operator = Client::join(server.address, "lipsticks", hello).await;
     server
         .delete(&format!("/devices/{person}"), &server.operator)
         .await
         .is(204);
-    let close = loop {
-        if let Message::Close(close) = socket.next().await.unwrap().unwrap() {
-            break close;
-        }
-    };
-    assert_eq!(close.map(|close| u16::from(close.code)), Some(4503));
+    assert_eq!(operator.expect("let in").over().await, Over::Closed(4503));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 async fn invite(server: &Server, id: &str, name: &str) -> String {
     let invite = json!({"id": id, "role": {"assistant": "comments"}, "name": name});
@@ -17,7 +17,7 @@ async fn invite(server: &Server, id: &str, name: &str) -> String {
     code.to_owned()
 }
 
-async fn accept(server: &Server, code: &str) -> crate::server::Told {
+async fn accept(server: &Server, code: &str) -> crate::support::rest::Told {
     server
         .post("/rooms/lipsticks/invitations/accept", "", json!({"code": code}))
         .await

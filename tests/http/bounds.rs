@@ -5,7 +5,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Server, ask, close_code, get, hello, websocket};
+use crate::support::PATIENCE;
+use crate::support::raw::{ask, close_code, get, hello, websocket};
+use crate::support::server::Server;
 
 async fn is_cut(mut socket: TcpStream) {
     let mut rest = Vec::new();
@@ -20,22 +22,22 @@ async fn who_says_nothing_or_half_a_head_is_cut() {
         ..Options::default()
     })
     .await;
-    is_cut(TcpStream::connect(server.address()).await.expect("connects")).await;
-    let mut half = TcpStream::connect(server.address()).await.expect("connects");
+    is_cut(TcpStream::connect(server.address).await.expect("connects")).await;
+    let mut half = TcpStream::connect(server.address).await.expect("connects");
     half.write_all(b"GET /healthz HTTP/1.1\r\nHost: ")
         .await
         .expect("writes");
     is_cut(half).await;
-    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.plain("/healthz").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_head_that_is_too_large_gets_431() {
     let server = Server::start().await;
     let long = format!("X-Long: {}\r\n", "x".repeat(70_000));
-    assert_eq!(get(server.address(), "/healthz", &long).await.status, 431);
+    assert_eq!(get(server.address, "/healthz", &long).await.status, 431);
     let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
-    assert_eq!(get(server.address(), "/healthz", &many).await.status, 431);
+    assert_eq!(get(server.address, "/healthz", &many).await.status, 431);
 }
 
 #[tokio::test]
@@ -43,7 +45,7 @@ async fn a_body_whose_end_can_be_read_in_two_ways_is_refused() {
     let server = Server::start().await;
     let request = "POST /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\
                    Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    assert_eq!(ask(server.address(), request).await.status, 400);
+    assert_eq!(ask(server.address, request).await.status, 400);
 }
 
 #[tokio::test]
@@ -54,10 +56,10 @@ async fn an_address_that_has_its_share_of_sockets_is_told_that_it_is_full() {
         ..Options::default()
     })
     .await;
-    let first = websocket(server.address(), "lipsticks").await;
-    let _second = websocket(server.address(), "lipsticks").await;
+    let first = websocket(server.address, "lipsticks").await;
+    let _second = websocket(server.address, "lipsticks").await;
     assert_eq!(
-        close_code(websocket(server.address(), "lipsticks").await).await,
+        close_code(&mut websocket(server.address, "lipsticks").await).await,
         Some(4501)
     );
     let counted = server.serving.app.metrics.text().expect("metrics");
@@ -70,10 +72,10 @@ async fn an_address_that_has_its_share_of_sockets_is_told_that_it_is_full() {
     // The place is free again when the server has seen the end.
     let again = async {
         loop {
-            let mut websocket = websocket(server.address(), "lipsticks").await;
+            let mut websocket = websocket(server.address, "lipsticks").await;
             // Who is turned away may be gone before this is written.
-            let _ = websocket.socket.write_all(&hello()).await;
-            match close_code(websocket).await {
+            let _ = websocket.write_all(&hello()).await;
+            match close_code(&mut websocket).await {
                 Some(4500) => return,
                 full => assert_eq!(full, Some(4501)),
             }
@@ -86,7 +88,7 @@ async fn an_address_that_has_its_share_of_sockets_is_told_that_it_is_full() {
 async fn a_method_that_an_address_does_not_take_gets_405_with_those_it_takes() {
     let server = Server::start().await;
     let request = "DELETE /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let answer = ask(server.address(), request).await;
+    let answer = ask(server.address, request).await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
     assert_eq!(answer.header("Allow"), Some("GET,HEAD"));
 }

@@ -1,32 +1,15 @@
 //! The program itself: its exit status, its one sentence, its end.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
-use tempfile::TempDir;
+use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, close_code, get, hello, websocket};
-
-fn hubbub(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HUBBUB_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments);
-    command
-}
-
-fn ended(mut command: Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
-}
+use crate::support::PATIENCE;
+use crate::support::process::{Process, ended, hubbub};
+use crate::support::raw::{close_code, get, hello, websocket};
 
 #[test]
 fn a_wrong_configuration_is_one_sentence_and_status_64() {
@@ -137,65 +120,6 @@ fn a_transcript_is_verified_and_one_that_is_altered_is_not() {
     assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
 }
 
-/// The program, serving.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    log: BufReader<std::process::ChildStderr>,
-    _data: TempDir,
-}
-
-impl Process {
-    fn start(options: &[&str]) -> Self {
-        let data = tempfile::tempdir().expect("a temporary folder");
-        let mut command = hubbub(&["--listen", "127.0.0.1:0", "--log", "json"]);
-        command.args(options).arg("--data").arg(data.path());
-        let mut child = command
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let mut log = BufReader::new(child.stderr.take().expect("is piped"));
-        let address = loop {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).expect("text"), 0, "ended before it served");
-            let line: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
-            if line["message"] == "serving" {
-                break line["address"]
-                    .as_str()
-                    .expect("an address")
-                    .parse()
-                    .expect("an address");
-            }
-        };
-        Self {
-            child,
-            address,
-            log,
-            _data: data,
-        }
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
-    /// Its status, and the rest of its log.
-    fn wait(&mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        std::io::Read::read_to_string(&mut self.log, &mut rest).expect("text");
-        (self.child.wait().expect("ends").code(), rest)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended already, unless the test has failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[tokio::test]
 async fn at_sigterm_clients_are_told_and_it_ends_well_within_its_time() {
     let mut process = Process::start(&["--drain-seconds", "4"]);
@@ -209,8 +133,8 @@ async fn at_sigterm_clients_are_told_and_it_ends_well_within_its_time() {
     let begun = Instant::now();
     kill_process(process.pid(), Signal::TERM).expect("is there");
     // Whether it hears the hello before the end, and so which code it gets, is a matter of luck.
-    let _ = greeted.socket.write_all(&hello()).await;
-    let code = close_code(greeted).await;
+    let _ = greeted.write_all(&hello()).await;
+    let code = close_code(&mut greeted).await;
     assert!(matches!(code, Some(4000 | 4005 | 4500)), "{code:?}");
     let (status, log) = tokio::task::spawn_blocking(move || process.wait()).await.expect("ends");
     assert_eq!(status, Some(0), "{log}");
@@ -233,7 +157,7 @@ fn health_says_whether_the_server_is_ready() {
 #[test]
 fn a_data_folder_serves_one_process_and_an_address_one_listener() {
     let process = Process::start(&[]);
-    let data = process._data.path().to_str().expect("text");
+    let data = process.data().to_str().expect("text");
     let (status, _, stderr) = ended(hubbub(&["--listen", "127.0.0.1:0", "--data", data]));
     assert_eq!(status, Some(1), "{stderr}");
     assert!(stderr.contains("in use by another process"), "{stderr}");
@@ -252,7 +176,7 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
     let alive = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     answers(&mut viewer, alive).await;
 
-    let open = std::fs::read_dir(format!("/proc/{}/fd", process.child.id()))
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid().as_raw_nonzero()))
         .expect("is there")
         .count();
     let limit = Some(open as u64 + 4);

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::support::{PATIENCE, Server};
+use crate::support::PATIENCE;
+use crate::support::server::Server;
 
 /// What a newcomer must see move.
 fn kind(event: &StageEvent) -> Option<&'static str> {
@@ -32,14 +33,12 @@ async fn the_demo_moves_before_a_newcomers_eyes() {
         act: Duration::from_millis(50),
     };
     let hub = server.serving.app.hub.clone();
-    let demo = Demo::start(hub.clone(), server.address(), script)
-        .await
-        .expect("starts");
+    let demo = Demo::start(hub.clone(), server.address, script).await.expect("starts");
     let listed = hub.rooms();
     assert!(listed.iter().any(|room| room.id == demo.room.as_str()), "{listed:?}");
 
-    let url = format!("ws://{}/ws/{}", server.address(), demo.room);
-    let socket = TcpStream::connect(server.address()).await.expect("connects");
+    let url = format!("ws://{}/ws/{}", server.address, demo.room);
+    let socket = TcpStream::connect(server.address).await.expect("connects");
     let (mut socket, _) = client_async(url, socket).await.expect("a handshake");
     let hello = Frame::text(r#"{"id":1,"cmd":"hello","args":{"name":"Newcomer"}}"#);
     socket.send(hello).await.expect("is sent");

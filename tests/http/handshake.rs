@@ -5,13 +5,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Answer, PATIENCE, Server, ask, close_code, converse, handshake, hello, websocket};
+use crate::support::PATIENCE;
+use crate::support::raw::{Answer, ask, close_code, converse, handshake, hello, websocket};
+use crate::support::server::Server;
 
 /// The good handshake with a text replaced.
 async fn changed(server: &Server, from: &str, to: &str) -> Answer {
-    let good = handshake(server.address(), "lipsticks", "Connection: close\r\n");
+    let good = handshake(server.address, "lipsticks", "Connection: close\r\n");
     assert!(good.contains(from), "{from}");
-    ask(server.address(), &good.replace(from, to)).await
+    ask(server.address, &good.replace(from, to)).await
 }
 
 #[tokio::test]
@@ -47,14 +49,14 @@ async fn a_handshake_that_is_not_rfc_6455_gets_its_status() {
 async fn a_good_handshake_is_answered_with_the_key_and_the_subprotocol() {
     let server = Server::start().await;
     let asked = "Sec-WebSocket-Protocol: other, hubbub.v1.msgpack\r\n";
-    let (answer, _) = converse(server.address(), &handshake(server.address(), "lipsticks", asked)).await;
+    let (answer, _) = converse(server.address, &handshake(server.address, "lipsticks", asked)).await;
     assert_eq!(answer.status, 101);
     assert_eq!(
         answer.header("Sec-WebSocket-Accept"),
         Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     );
     assert_eq!(answer.header("Sec-WebSocket-Protocol"), Some("hubbub.v1.msgpack"));
-    let (answer, _) = converse(server.address(), &handshake(server.address(), "lipsticks", "")).await;
+    let (answer, _) = converse(server.address, &handshake(server.address, "lipsticks", "")).await;
     assert_eq!((answer.status, answer.header("Sec-WebSocket-Protocol")), (101, None));
 }
 
@@ -67,7 +69,7 @@ async fn a_page_of_another_origin_is_refused_and_programs_are_not() {
         ..Options::default()
     })
     .await;
-    let address = server.address();
+    let address = server.address;
     let own = format!("http://{address}");
     let look_alike = format!("http://{address}.evil.example");
     let beside = format!("http://127.0.0.1:{}", address.port().wrapping_add(1));
@@ -101,18 +103,18 @@ async fn a_page_of_another_origin_is_refused_and_programs_are_not() {
 async fn what_a_page_must_explain_comes_after_the_upgrade() {
     let server = Server::start().await;
     for room in ["nosuchroom", "Not*A*Room", "%2e%2e", "x"] {
-        let mut socket = websocket(server.address(), room).await;
-        socket.socket.write_all(&hello()).await.expect("writes");
-        assert_eq!(close_code(socket).await, Some(4500), "{room}");
+        let mut socket = websocket(server.address, room).await;
+        socket.write_all(&hello()).await.expect("writes");
+        assert_eq!(close_code(&mut socket).await, Some(4500), "{room}");
     }
 }
 
 #[tokio::test]
 async fn a_hello_that_comes_glued_to_the_handshake_is_heard() {
     let server = Server::start().await;
-    let mut bytes = handshake(server.address(), "nosuchroom", "").into_bytes();
+    let mut bytes = handshake(server.address, "nosuchroom", "").into_bytes();
     bytes.extend(hello());
-    let mut socket = TcpStream::connect(server.address()).await.expect("connects");
+    let mut socket = TcpStream::connect(server.address).await.expect("connects");
     socket.write_all(&bytes).await.expect("writes");
     let mut answer = Vec::new();
     let ended = timeout(PATIENCE, socket.read_to_end(&mut answer)).await;
@@ -130,13 +132,13 @@ async fn while_draining_no_socket_is_opened() {
     let server = Server::start().await;
     server.serving.app.begin_drain();
     let answer = ask(
-        server.address(),
-        &handshake(server.address(), "lipsticks", "Connection: close\r\n"),
+        server.address,
+        &handshake(server.address, "lipsticks", "Connection: close\r\n"),
     )
     .await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "restarting"));
     assert!(answer.header("Retry-After").is_some());
-    let ready = server.get("/readyz").await;
+    let ready = server.plain("/readyz").await;
     assert_eq!((ready.status, ready.text().as_str()), (503, "draining\n"));
-    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.plain("/healthz").await.status, 200);
 }

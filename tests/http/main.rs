@@ -1,9 +1,11 @@
 //! The shell over real sockets: handshakes, bounds, headers, health, the command line, the drain.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod bounds;
 mod command_line;
 mod demo;
 mod handshake;
 mod nginx;
 mod pages;
-mod support;

@@ -8,7 +8,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Server, close_code, converse, get, handshake, hello, websocket_with};
+use crate::support::PATIENCE;
+use crate::support::raw::{close_code, converse, get, handshake, hello, websocket_with};
+use crate::support::server::Server;
 
 struct Nginx {
     child: Child,
@@ -66,7 +68,7 @@ async fn the_readmes_nginx_block_carries_pages_and_sockets_and_hides_the_metrics
     let front = free.local_addr().expect("an address");
     drop(free);
     let block = block()
-        .replace("127.0.0.1:8080", &server.address().to_string())
+        .replace("127.0.0.1:8080", &server.address.to_string())
         .replace("listen 80;", &format!("listen {front};"));
     let Some(_nginx) = start(&block) else { return };
     let begun = async { while TcpStream::connect(front).await.is_err() {} };
@@ -80,9 +82,9 @@ async fn the_readmes_nginx_block_carries_pages_and_sockets_and_hides_the_metrics
 
     let origin = format!("Origin: http://{front}\r\n");
     let mut websocket = websocket_with(front, "nosuchroom", &origin).await;
-    websocket.socket.write_all(&hello()).await.expect("writes");
-    assert_eq!(close_code(websocket).await, Some(4500));
-    let foreign = format!("Origin: http://{}\r\nConnection: close\r\n", server.address());
+    websocket.write_all(&hello()).await.expect("writes");
+    assert_eq!(close_code(&mut websocket).await, Some(4500));
+    let foreign = format!("Origin: http://{}\r\nConnection: close\r\n", server.address);
     let (answer, _) = converse(front, &handshake(front, "nosuchroom", &foreign)).await;
     assert_eq!(answer.status, 403, "{answer:?}");
 }

@@ -2,7 +2,8 @@
 
 use hubbub::config::Options;
 
-use crate::support::{Answer, Server, get};
+use crate::support::raw::{Answer, get};
+use crate::support::server::Server;
 
 fn has_safe_headers(answer: &Answer) {
     assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{answer:?}");
@@ -16,11 +17,11 @@ fn has_safe_headers(answer: &Answer) {
 #[tokio::test]
 async fn whatever_has_no_address_is_a_page_for_people_and_json_for_programs() {
     let server = Server::start().await;
-    let page = server.get("/nothing").await;
+    let page = server.plain("/nothing").await;
     assert_eq!(page.status, 404);
     assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
     has_safe_headers(&page);
-    let json = server.get("/api/nothing").await;
+    let json = server.plain("/api/nothing").await;
     assert_eq!((json.status, json.code().as_str()), (404, "not_found"));
     has_safe_headers(&json);
 }
@@ -28,9 +29,9 @@ async fn whatever_has_no_address_is_a_page_for_people_and_json_for_programs() {
 #[tokio::test]
 async fn a_page_may_connect_to_its_own_host_and_nowhere_else() {
     let server = Server::start().await;
-    let page = server.get("/nothing").await;
+    let page = server.plain("/nothing").await;
     let policy = page.header("Content-Security-Policy").expect("a policy").to_owned();
-    let own = format!("connect-src 'self' ws://{};", server.address());
+    let own = format!("connect-src 'self' ws://{};", server.address);
     assert!(policy.contains(&own), "{policy}");
     assert!(
         policy.contains("script-src 'self';") && policy.contains("media-src 'self' blob:;"),
@@ -42,28 +43,28 @@ async fn a_page_may_connect_to_its_own_host_and_nowhere_else() {
 async fn a_page_speaks_the_browsers_language() {
     let server = Server::start().await;
     let page = get(
-        server.address(),
+        server.address,
         "/nothing",
         "Accept-Language: zh-CN,zh;q=0.9,en;q=0.8\r\n",
     )
     .await;
     assert!(page.text().contains("<html lang=\"zh\""), "{}", page.text());
     assert_eq!(page.header("Content-Language"), Some("zh"));
-    assert!(server.get("/nothing").await.text().contains("<html lang=\"en\""));
+    assert!(server.plain("/nothing").await.text().contains("<html lang=\"en\""));
 }
 
 #[tokio::test]
 async fn a_file_is_sent_once_and_then_only_confirmed() {
     let server = Server::start().await;
     let path = "/static/favicon.svg";
-    let file = server.get(path).await;
+    let file = server.plain(path).await;
     assert_eq!(file.status, 200);
     assert_eq!(file.header("Content-Type"), Some("image/svg+xml; charset=utf-8"));
     has_safe_headers(&file);
     let tag = file.header("ETag").expect("an etag");
-    let again = get(server.address(), path, &format!("If-None-Match: {tag}\r\n")).await;
+    let again = get(server.address, path, &format!("If-None-Match: {tag}\r\n")).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
-    assert_eq!(server.get("/favicon.ico").await.body, file.body);
+    assert_eq!(server.plain("/favicon.ico").await.body, file.body);
 }
 
 #[tokio::test]
@@ -79,7 +80,7 @@ async fn no_path_leads_out_of_the_files() {
         "/static/",
         "/static/viewer.html",
     ] {
-        let answer = server.get(path).await;
+        let answer = server.plain(path).await;
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
     }
 }
@@ -87,9 +88,9 @@ async fn no_path_leads_out_of_the_files() {
 #[tokio::test]
 async fn the_process_lives_serves_and_counts() {
     let server = Server::start().await;
-    assert_eq!(server.get("/healthz").await.text(), "ok\n");
-    assert_eq!(server.get("/readyz").await.text(), "ready\n");
-    let metrics = server.get("/metrics").await;
+    assert_eq!(server.plain("/healthz").await.text(), "ok\n");
+    assert_eq!(server.plain("/readyz").await.text(), "ready\n");
+    let metrics = server.plain("/metrics").await;
     assert!(
         metrics
             .header("Content-Type")
@@ -123,7 +124,7 @@ async fn metrics_with_an_address_of_their_own_are_nowhere_else() {
         ..Options::default()
     })
     .await;
-    assert_eq!(server.get("/metrics").await.status, 404);
+    assert_eq!(server.plain("/metrics").await.status, 404);
     let own = server.serving.metrics_address.expect("an address");
     assert_eq!(get(own, "/metrics", "").await.status, 200);
     assert_eq!(get(own, "/", "").await.status, 404);
@@ -133,7 +134,7 @@ async fn metrics_with_an_address_of_their_own_are_nowhere_else() {
 async fn the_data_folder_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start().await;
-    let data = server.data.path().join("data");
+    let data = server.folder.path().join("data");
     let mode = |path: &std::path::Path| path.metadata().expect("is there").permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     for file in std::fs::read_dir(&data).expect("reads") {

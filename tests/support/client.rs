@@ -1,7 +1,7 @@
 //! A WebSocket client that keeps the cursor rule and notices every gap and double.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use hubbub::protocol::{Cursor, Encoding, Joined, Message, Problem};
@@ -12,8 +12,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// Longest wait for anything that a test waits for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use super::PATIENCE;
 
 /// Why a connection is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub(crate) struct Client {
 }
 
 /// Opens a socket without saying hello.
-pub(crate) async fn connect(address: &str, room: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+pub(crate) async fn connect(address: SocketAddr, room: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let url = format!("ws://{address}/ws/{room}");
     tokio_tungstenite::connect_async(url)
         .await
@@ -50,7 +49,7 @@ pub(crate) async fn connect(address: &str, room: &str) -> WebSocketStream<MaybeT
 
 impl Client {
     /// Connects and joins with these arguments of `hello`.
-    pub(crate) async fn join(address: &str, room: &str, hello: Value) -> Result<Self, Over> {
+    pub(crate) async fn join(address: SocketAddr, room: &str, hello: Value) -> Result<Self, Over> {
         let mut socket = connect(address, room).await;
         let encoding = Encoding::Json;
         let hello = json!({"id": 0, "cmd": "hello", "args": hello}).to_string();
@@ -73,7 +72,7 @@ impl Client {
     }
 
     /// Joins as a new viewer and takes the keyframe.
-    pub(crate) async fn viewer(address: &str, room: &str, name: &str) -> Self {
+    pub(crate) async fn viewer(address: SocketAddr, room: &str, name: &str) -> Self {
         let mut client = Self::join(address, room, json!({ "name": name }))
             .await
             .expect("a viewer may come in");
@@ -82,7 +81,7 @@ impl Client {
     }
 
     /// Joins as the same viewer at a cursor.
-    pub(crate) async fn again(address: &str, room: &str, token: &str, cursor: Cursor) -> Self {
+    pub(crate) async fn again(address: SocketAddr, room: &str, token: &str, cursor: Cursor) -> Self {
         let hello = json!({ "token": token, "cursor": cursor });
         let mut client = Self::join(address, room, hello).await.expect("a viewer may come back");
         if client.joined.resumed {

@@ -5,14 +5,14 @@ use hubbub::protocol::{Encoding, Message};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::client::{Client, Over, connect, read};
-use crate::server::Server;
+use crate::support::client::{Client, Over, connect, read};
+use crate::support::process::Process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
-    let server = Server::start(&["--no-rates"]).await;
+    let server = Process::start(&["--no-rates"]);
     server.live_room("show").await;
-    let mut socket = connect(&server.address, "show").await;
+    let mut socket = connect(server.address, "show").await;
     let hello = json!({"id": 1, "cmd": "hello", "args": {}}).to_string();
     socket.send(Frame::text(hello)).await.expect("open");
     let deep = format!(
@@ -73,7 +73,7 @@ async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
             assert!(problem.text.is_some(), "the text goes back to its author");
         }
     }
-    let mut other = Client::viewer(&server.address, "show", "Ann").await;
+    let mut other = Client::viewer(server.address, "show", "Ann").await;
     other
         .ask("comment", json!({"nonce": "1", "text": "still here"}))
         .await
@@ -82,24 +82,24 @@ async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_break_a_limit_close_with_their_code() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let mut too_big = Client::viewer(&server.address, "show", "Ann").await;
+    let mut too_big = Client::viewer(server.address, "show", "Ann").await;
     too_big
         .note("like", json!({"taps": 1, "filler": "x".repeat(20_000)}))
         .await;
     assert_eq!(too_big.over().await, Over::Closed(1009));
 
-    let mut wrong_kind = connect(&server.address, "show").await;
+    let mut wrong_kind = connect(server.address, "show").await;
     wrong_kind.send(Frame::binary(vec![0x80])).await.expect("open");
     assert_eq!(read(&mut wrong_kind, Encoding::Json).await, Err(Over::Closed(1003)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_refused_and_then_closed() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
     let mut limited = false;
     let over = loop {
         match ann.try_ask("comment", json!({"nonce": "1", "text": "a"})).await {

@@ -1,9 +1,7 @@
 //! The socket, from outside: the real binary, real connections, real kills.
 
-#[path = "../support/client.rs"]
-mod client;
-#[path = "../support/server.rs"]
-mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod bad_input;
 mod crash;

@@ -1,6 +1,7 @@
 //! A discount with fewer codes than askers, with and without kill -9 in the middle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,26 +10,28 @@ use parking_lot::RwLock;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Over};
-use crate::server::Server;
+use crate::support::client::{Client, Over};
+use crate::support::process::Process;
 
 const QUOTA: u32 = 40;
 const ASKERS: usize = 120;
 
-async fn offer(server: &Server) {
+async fn offer(server: &Process) {
     let terms =
         json!({"title": "Forty", "off": {"percent": 15}, "quota": QUOTA, "closes": "with_show", "who": "anyone"});
     server.live_room("sale").await;
     server
-        .done(
-            "PUT",
+        .put(
             "/rooms/sale/discounts/forty",
-            Some(json!({"terms": terms, "codes": {"generated": {}}})),
+            &server.operator,
+            json!({"terms": terms, "codes": {"generated": {}}}),
         )
-        .await;
+        .await
+        .is(200);
     server
-        .done("POST", "/rooms/sale/discounts/forty/open", Some(json!({})))
-        .await;
+        .post("/rooms/sale/discounts/forty/open", &server.operator, json!({}))
+        .await
+        .is(200);
 }
 
 /// What one asker was told: a code, or that all were gone.
@@ -49,13 +52,13 @@ fn told(reply: Result<Answer, hubbub::protocol::Problem>) -> Option<Told> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_the_quota_is_granted_and_everybody_else_is_told_sold_out() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     offer(&server).await;
     let mut askers = JoinSet::new();
     for n in 0..ASKERS {
-        let address = server.address.clone();
+        let address = server.address;
         askers.spawn(async move {
-            let mut asker = Client::viewer(&address, "sale", &format!("Asker {n}")).await;
+            let mut asker = Client::viewer(address, "sale", &format!("Asker {n}")).await;
             told(asker.ask("claim", json!({"discount": "forty", "unit": 1})).await)
         });
     }
@@ -78,13 +81,13 @@ async fn exactly_the_quota_is_granted_and_everybody_else_is_told_sold_out() {
 }
 
 /// Asks until it is answered, over as many connections as it takes; says what it was told each time.
-async fn insist(address: Arc<RwLock<String>>, token: String) -> Vec<Told> {
+async fn insist(address: Arc<RwLock<SocketAddr>>, token: String) -> Vec<Told> {
     let mut all = Vec::new();
     while all.len() < 2 {
-        let here = address.read().clone();
+        let here = *address.read();
         let Ok(Ok(mut asker)) = tokio::spawn({
-            let (token, here) = (token.clone(), here.clone());
-            async move { Client::join(&here, "sale", json!({"token": token})).await }
+            let (token, here) = (token.clone(), here);
+            async move { Client::join(here, "sale", json!({"token": token})).await }
         })
         .await
         else {
@@ -104,18 +107,18 @@ async fn a_kill_in_the_middle_of_a_sale_loses_nothing_and_oversells_nothing() {
     let seed: u64 = std::env::var("HUBBUB_KILL_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     let kills: u64 = std::env::var("HUBBUB_KILLS").map_or(20, |kills| kills.parse().expect("a number"));
     println!("HUBBUB_KILL_SEED={seed} HUBBUB_KILLS={kills}");
-    let mut server = Server::start(&[]).await;
+    let mut server = Process::start(&[]);
     offer(&server).await;
     let mut tokens = Vec::new();
     for n in 0..ASKERS {
         tokens.push(
-            Client::viewer(&server.address, "sale", &format!("Asker {n}"))
+            Client::viewer(server.address, "sale", &format!("Asker {n}"))
                 .await
                 .token()
                 .to_owned(),
         );
     }
-    let address = Arc::new(RwLock::new(server.address.clone()));
+    let address = Arc::new(RwLock::new(server.address));
     let mut askers = JoinSet::new();
     for (n, token) in tokens.iter().cloned().enumerate() {
         let address = Arc::clone(&address);
@@ -129,8 +132,8 @@ async fn a_kill_in_the_middle_of_a_sale_loses_nothing_and_oversells_nothing() {
         let pause = (seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(kill * 7_919) >> 7) % 120;
         tokio::time::sleep(Duration::from_millis(pause)).await;
         server.kill();
-        server.restart().await;
-        *address.write() = server.address.clone();
+        server.restart();
+        *address.write() = server.address;
     }
     let mut codes: BTreeMap<String, usize> = BTreeMap::new();
     let mut sold_out = 0;

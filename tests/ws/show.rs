@@ -5,15 +5,15 @@ use hubbub::room::Answer;
 use hubbub::room::stage::{ShowChange, StageEvent};
 use serde_json::json;
 
-use crate::client::{Client, Over};
-use crate::server::Server;
+use crate::support::client::{Client, Over};
+use crate::support::process::Process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_reaches_every_viewer_once() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
-    let mut bob = Client::viewer(&server.address, "show", "Bob").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut bob = Client::viewer(server.address, "show", "Bob").await;
     let Ok(Answer::Comment { comment, .. }) = ann.ask("comment", json!({"nonce": "1", "text": "hello"})).await else {
         panic!("the comment is accepted");
     };
@@ -39,14 +39,14 @@ async fn a_comment_reaches_every_viewer_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_later_gets_the_comments_and_the_count() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
     ann.ask("comment", json!({"nonce": "1", "text": "first"}))
         .await
         .expect("accepted");
     until_watching(&mut ann, 1).await;
-    let mut bob = Client::viewer(&server.address, "show", "Bob").await;
+    let mut bob = Client::viewer(server.address, "show", "Bob").await;
     let stage = bob.keyframe.clone().expect("a new viewer starts from the keyframe");
     // The keyframe may be up to a second old; then what came since follows it.
     match stage.comments.first() {
@@ -69,27 +69,30 @@ async fn until_watching(client: &mut Client, watching: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_state_of_the_show_reaches_viewers() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
-    server.done("POST", "/rooms/show/pause", Some(json!({}))).await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    server
+        .post("/rooms/show/pause", &server.operator, json!({}))
+        .await
+        .is(200);
     ann.until(|event| matches!(event, StageEvent::Show(ShowChange::Paused {})).then_some(()))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_room_a_wrong_token_and_a_viewer_backstage_are_told_so() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let unknown = Client::join(&server.address, "nowhere", json!({})).await.err();
+    let unknown = Client::join(server.address, "nowhere", json!({})).await.err();
     assert_eq!(unknown, Some(Over::Closed(4500)));
-    let not_an_id = Client::join(&server.address, "No%20Where", json!({})).await.err();
+    let not_an_id = Client::join(server.address, "No%20Where", json!({})).await.err();
     assert_eq!(not_an_id, Some(Over::Closed(4500)));
-    let forged = Client::join(&server.address, "show", json!({"token": "eyJhbGciOiJub25lIn0.e30."}))
+    let forged = Client::join(server.address, "show", json!({"token": "eyJhbGciOiJub25lIn0.e30."}))
         .await
         .err();
     assert_eq!(forged, Some(Over::Closed(4503)));
-    let curious = Client::join(&server.address, "show", json!({"feed": "backstage"}))
+    let curious = Client::join(server.address, "show", json!({"feed": "backstage"}))
         .await
         .err();
     assert_eq!(curious, Some(Over::Closed(4503)));
@@ -97,9 +100,9 @@ async fn an_unknown_room_a_wrong_token_and_a_viewer_backstage_are_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn likes_are_counted_in_a_pulse() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
-    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
     ann.note("like", json!({"taps": 7})).await;
     loop {
         if let Ok(Message::Pulse(pulse)) = ann.next().await

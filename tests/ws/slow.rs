@@ -7,8 +7,8 @@ use tokio::net::TcpSocket;
 use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::client::{Client, read};
-use crate::server::Server;
+use crate::support::client::{Client, read};
+use crate::support::process::Process;
 
 /// Each comment is a batch of its own here. The ring keeps 1,024; the sockets' buffers, small on this side and
 /// bounded on the server's, hold less than 2,000 frames of 300 bytes.
@@ -16,22 +16,19 @@ const COMMENTS: usize = 4_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_that_does_not_read_is_told_what_it_skipped_and_others_miss_nothing() {
-    let server = Server::start(&["--no-rates"]).await;
+    let server = Process::start(&["--no-rates"]);
     server.live_room("show").await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let socket = socket
-        .connect(server.address.parse().expect("an address"))
-        .await
-        .expect("the server listens");
+    let socket = socket.connect(server.address).await.expect("the server listens");
     let url = format!("ws://{}/ws/show", server.address);
     let (mut deaf, _) = tokio_tungstenite::client_async(url, MaybeTlsStream::Plain(socket))
         .await
         .expect("a handshake");
     let hello = json!({"id": 0, "cmd": "hello", "args": {"name": "Deaf"}}).to_string();
     deaf.send(Frame::text(hello)).await.expect("open");
-    let mut ann = Client::viewer(&server.address, "show", "Ann").await;
-    let mut host = Client::join(&server.address, "show", json!({"token": server.operator()}))
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut host = Client::join(server.address, "show", json!({"token": server.operator}))
         .await
         .expect("an operator");
     for n in 0..COMMENTS {

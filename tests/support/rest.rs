@@ -1,26 +1,18 @@
-//! A server, and how tests ask it.
+//! How tests ask over HTTP.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use futures_util::SinkExt;
-use hubbub::config::{Options, Secrets};
-use hubbub::hub::CommandError;
-use hubbub::room::audience::{Address, Visitor};
-use hubbub::room::{Actor, Answer, Command, PersonId, Personal, RoomId, ViewerId};
-use hubbub::serve::Serving;
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 
-pub(crate) struct Server {
-    pub(crate) serving: Serving,
-    folder: TempDir,
-    http: reqwest::Client,
+use super::raw;
+
+/// A client of one server.
+pub(crate) struct Rest {
+    pub(crate) address: SocketAddr,
     /// An operator's token.
     pub(crate) operator: String,
+    http: reqwest::Client,
 }
 
 /// What came back.
@@ -31,38 +23,17 @@ pub(crate) struct Told {
     pub(crate) body: Vec<u8>,
 }
 
-impl Server {
-    pub(crate) async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap()).await
-    }
-
-    async fn start_in(folder: TempDir) -> Self {
-        let options = Options {
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            data: Some(folder.path().join("data")),
-            trusted_proxy: Some(vec!["127.0.0.1".to_owned()]),
-            ..Options::default()
-        };
-        let config = options.check(Secrets::default()).unwrap();
-        let serving = Serving::start(config).await.unwrap();
-        let app = &serving.app;
-        let operator = app.auth.operator_token(PersonId(1), app.clock.now()).token;
+impl Rest {
+    pub(crate) fn new(address: SocketAddr, operator: String) -> Self {
         Self {
-            serving,
-            folder,
-            http: reqwest::Client::new(),
+            address,
             operator,
+            http: reqwest::Client::new(),
         }
     }
 
-    /// Stops, and starts again on the same data.
-    pub(crate) async fn restart(self) -> Self {
-        self.serving.stop(Duration::from_secs(5)).await;
-        Self::start_in(self.folder).await
-    }
-
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.serving.address)
+        format!("http://{}{path}", self.address)
     }
 
     /// A request below `/api/v1`; an empty token is none.
@@ -88,6 +59,11 @@ impl Server {
         self.send(self.http.get(self.url(path))).await
     }
 
+    /// The same, byte by byte.
+    pub(crate) async fn plain(&self, path: &str) -> raw::Answer {
+        raw::get(self.address, path, "").await
+    }
+
     pub(crate) async fn get(&self, path: &str, token: &str) -> Told {
         self.send(self.request(Method::GET, path, token)).await
     }
@@ -110,7 +86,7 @@ impl Server {
 
     /// Makes a public room, and gives the token of its host.
     pub(crate) async fn room(&self, id: &str) -> String {
-        let details = json!({"title": "Lipsticks", "host": "Ann", "goals": {"viewers": 100}});
+        let details = json!({"title": "Lipsticks", "host": "Hoa", "goals": {"viewers": 100}});
         let created = self
             .post("/rooms", &self.operator, json!({"id": id, "details": details}))
             .await;
@@ -138,37 +114,6 @@ impl Server {
         let path = format!("/rooms/{room}/invitations/accept");
         let accepted = self.post(&path, "", json!({"code": code})).await.is(200);
         accepted["token"].as_str().unwrap().to_owned()
-    }
-
-    /// A WebSocket that has said `hello` with these arguments.
-    pub(crate) async fn socket(&self, room: &str, hello: Value) -> WebSocketStream<TcpStream> {
-        let stream = TcpStream::connect(self.serving.address).await.unwrap();
-        let url = self.url(&format!("/ws/{room}")).replace("http://", "ws://");
-        let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let hello = json!({"id": 1, "cmd": "hello", "args": hello}).to_string();
-        socket.send(Message::text(hello)).await.unwrap();
-        socket
-    }
-
-    /// What a viewer does, as over a socket.
-    pub(crate) async fn viewer_does(&self, room: &str, viewer: u128, command: Command) -> Result<Answer, CommandError> {
-        let visitor = Visitor {
-            id: ViewerId(viewer),
-            name: Personal(format!("Guest {viewer}")),
-            store: false,
-            address: Address {
-                key: viewer as u64,
-                masked: "203.0.113.x".to_owned(),
-            },
-        };
-        let room = RoomId::new(room).unwrap();
-        let done = self
-            .serving
-            .app
-            .hub
-            .command(&room, Actor::Viewer(visitor), command)
-            .await?;
-        Ok(done.answer)
     }
 }
 
