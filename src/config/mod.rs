@@ -52,6 +52,8 @@ pub struct Config {
     pub rooms_max: usize,
     /// Comments a second that reach a room's stage; none: all.
     pub display_budget: Option<u32>,
+    /// How long a show may be on air without staff before its room warns.
+    pub unattended: Duration,
     /// Whether rates of comments and likes are checked.
     pub rates: bool,
     /// How long a request's head may take.
@@ -69,6 +71,7 @@ impl Config {
             connections_max: self.connections_max,
             rooms_max: self.rooms_max,
             display_budget: self.display_budget,
+            unattended_ms: self.unattended.as_millis() as u64,
             rates: self.rates,
         }
     }

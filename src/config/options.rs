@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Origin};
 use crate::auth::{BadSecret, SigningSecret, StoreKey};
+use crate::room::attendance::UNATTENDED_MS;
 use crate::room::comment::DISPLAY_BUDGET;
 
 /// How log lines are written.
@@ -167,6 +168,18 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_budget: Option<String>,
 
+    /// Minutes that a show may be on air without any page of its staff open before its room warns: in the log,
+    /// in the operators' list and, when they are back, on the control page. Default 30, 1 to 1440.
+    /// Few: a host who changes computers is warned of. Many: a show that nobody drives goes on unnoticed.
+    #[arg(
+        long,
+        env = "HUBBUB_UNATTENDED_MINUTES",
+        value_name = "MINUTES",
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unattended_minutes: Option<u64>,
+
     /// Checks no rates of comments and likes: for benches only, one viewer can fill a room.
     #[arg(long, env = "HUBBUB_NO_RATES", num_args = 0..=1, default_missing_value = "true", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -289,6 +302,7 @@ impl Options {
             exempt: self.exempt.or(below.exempt),
             rooms_max: self.rooms_max.or(below.rooms_max),
             display_budget: self.display_budget.or(below.display_budget),
+            unattended_minutes: self.unattended_minutes.or(below.unattended_minutes),
             no_rates: self.no_rates.or(below.no_rates),
             header_timeout_ms: self.header_timeout_ms.or(below.header_timeout_ms),
             log: self.log.or(below.log),
@@ -334,6 +348,15 @@ impl Options {
             exempt: all_parsed("--exempt", Some(self.exempt.unwrap_or_else(loopback)))?,
             rooms_max: within("--rooms-max", self.rooms_max.unwrap_or(10_000), 1, 1_000_000)?,
             display_budget: budget(self.display_budget)?,
+            unattended: Duration::from_millis(
+                60_000
+                    * within(
+                        "--unattended-minutes",
+                        self.unattended_minutes.unwrap_or(UNATTENDED_MS / 60_000),
+                        1,
+                        24 * 60,
+                    )?,
+            ),
             rates: !self.no_rates.unwrap_or(false),
             header_timeout: Duration::from_millis(within(
                 "--header-timeout-ms",
@@ -387,6 +410,7 @@ impl From<&Config> for Options {
             exempt: texts(&config.exempt),
             rooms_max: Some(config.rooms_max),
             display_budget: Some(config.display_budget.map_or("off".to_owned(), |n| n.to_string())),
+            unattended_minutes: Some(config.unattended.as_secs() / 60),
             no_rates: Some(!config.rates),
             header_timeout_ms: Some(config.header_timeout.as_millis() as u64),
             log: Some(config.log),

@@ -44,6 +44,8 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Comments a second that reach a room's stage; `None` shows all.
     pub display_budget: Option<u32>,
+    /// How long a show may be on air without staff before its room warns.
+    pub unattended_ms: u64,
     /// Checks rates of comments and likes: off only for benches.
     pub rates: bool,
 }
@@ -110,6 +112,10 @@ pub struct Listing {
     pub ended_at: Option<Timestamp>,
     /// Viewers watching now, as of the room's last batch.
     pub watching: u32,
+    /// Since when the show has been on air without staff, Unix ms: a warning, after a while. For operators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub unattended_since: Option<Timestamp>,
     /// Made by a load test.
     pub test: bool,
 }

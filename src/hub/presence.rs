@@ -168,6 +168,7 @@ impl Presence {
             arrived,
             left,
             forget_earlier_runs_at,
+            ..Pulse::default()
         }
     }
 

@@ -67,6 +67,7 @@ fn listing(room: &Room) -> Listing {
         started_at: room.show.started_at,
         ended_at: room.show.ended_at,
         watching: room.audience.totals.watching,
+        unattended_since: room.unattended_since(),
         test: details.test,
     }
 }

@@ -18,6 +18,7 @@ use super::room_handle::RoomHandle;
 use super::{CommandError, Done, NODE, luck, pass, record, registry};
 use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
+use crate::room::attendance::AttendanceEvent;
 use crate::room::audience::{self, AudienceEvent, GRACE_MS};
 use crate::room::comment::{CommentEvent, SetDisplayBudget};
 use crate::room::discount::DiscountEvent;
@@ -167,6 +168,12 @@ impl RoomTask {
             || self.handle.taps.load(Ordering::Relaxed) > 0
             || self.handle.connections() > 0
             || !self.handle.presence.lock().is_empty()
+            || self.room.attendance_differs(NODE, self.staffed())
+    }
+
+    /// Whether a page of the staff is open here.
+    fn staffed(&self) -> bool {
+        self.handle.backstage.followers() > 0
     }
 
     async fn turn(&mut self) -> Next {
@@ -278,6 +285,11 @@ impl RoomTask {
         let presence = self.handle.presence.lock();
         let pulse = presence.pulse(NODE, self.handle.run, taps);
         drop(presence);
+        let pulse = audience::Pulse {
+            staffed: self.staffed(),
+            unattended_ms: self.handle.hub.limits.unattended_ms,
+            ..pulse
+        };
         let command = Command::Pulse(pulse);
         match self.room.decide(&Actor::Server, &command, now, &mut luck()) {
             Ok(decision) => self.apply(batch, decision.events, now),
@@ -458,6 +470,11 @@ impl RoomTask {
             .any(|event| matches!(event, Event::Comment(CommentEvent::Deleted { .. })))
         {
             self.keyframes = [None, None];
+        }
+        for event in &batch.events {
+            if let Event::Attendance(AttendanceEvent::Unattended { since, .. }) = event {
+                tracing::warn!(room = %self.handle.id, since_ms = since.0, "a show is on air without staff");
+            }
         }
         self.handle
             .on_air

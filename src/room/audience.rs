@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::show::{ShowEvent, State};
-use super::{Answer, Decision, Event, Key, Personal, Refusal, Room, Timestamp, ViewerId, ViewerNo, text};
+use super::{Answer, Decision, Event, Key, Personal, Refusal, Room, Timestamp, ViewerId, ViewerNo, attendance, text};
 
 /// A viewer whose last connection broke counts as present for this long.
 pub const GRACE_MS: u64 = 12_000;
@@ -113,6 +113,10 @@ pub struct Pulse {
     pub arrived: Vec<Arrival>,
     /// Who left, in order of time.
     pub left: Vec<Departure>,
+    /// A page of the staff is open at this node.
+    pub staffed: bool,
+    /// How long the show may go on without staff before the room warns ([`super::attendance`]).
+    pub unattended_ms: u64,
     /// The node started anew: whoever it had reported present under an earlier run, and who is not
     /// reported present by now, left at this time.
     pub forget_earlier_runs_at: Option<Timestamp>,
@@ -492,10 +496,11 @@ pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decisi
     let beat = audience.live.runs() && totals.watching > 0;
     let overdue = beat && node.is_some_and(|node| now.since(node.at) >= HEARTBEAT_MS);
     let moved = !changes.arrived.is_empty() || !changes.left.is_empty() || changes.forgotten_at.is_some();
-    if !moved && !restarted && !overdue && totals == audience.totals {
+    let attended = attendance::pulsed(room, pulse, now);
+    if !moved && !restarted && !overdue && attended.is_none() && totals == audience.totals {
         return nothing;
     }
-    Ok(Decision::event(AudienceEvent::Pulsed {
+    let pulsed = AudienceEvent::Pulsed {
         node: pulse.node,
         run: pulse.run,
         number: pulse.number,
@@ -504,7 +509,8 @@ pub(super) fn pulse(room: &Room, pulse: &Pulse, now: Timestamp) -> Result<Decisi
         left: changes.left,
         forgotten_at: changes.forgotten_at,
         totals,
-    }))
+    };
+    Ok(Decision::done(std::iter::once(pulsed.into()).chain(attended).collect()))
 }
 
 /// What a pulse changes: only what has an effect.
@@ -888,6 +894,8 @@ mod tests {
         fn live() -> Self {
             let mut scene = Self::new();
             scene.ask(&HOST, Command::Start(Empty {}), 0).unwrap();
+            // Said once: no page of the staff is open.
+            scene.pulse((9, 1), &[], &[], 0);
             scene
         }
 

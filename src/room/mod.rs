@@ -3,8 +3,10 @@
 //! and what luck produced stands in the event. The same log always gives the same room.
 //!
 //! One file per family of rules, each with its part of the state, its commands, events and refusals:
-//! [`show`], [`staff`], [`audience`], [`comment`], [`draw`], [`discount`]. This file only composes them.
+//! [`show`], [`staff`], [`attendance`], [`audience`], [`comment`], [`draw`], [`discount`]. This file only
+//! composes them.
 
+pub mod attendance;
 pub mod audience;
 pub mod comment;
 pub mod discount;
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use id::*;
 pub use refusal::Refusal;
 
+use attendance::{Attendance, AttendanceEvent};
 use audience::{Audience, AudienceEvent, Pulse, Visitor};
 use comment::{CommentEvent, Comments};
 use discount::{DiscountEvent, Discounts};
@@ -112,6 +115,7 @@ pub struct Empty {}
 pub enum Event {
     Show(ShowEvent),
     Staff(StaffEvent),
+    Attendance(AttendanceEvent),
     Audience(AudienceEvent),
     Comment(CommentEvent),
     Draw(DrawEvent),
@@ -214,6 +218,7 @@ macro_rules! event_from {
 event_from!(
     Show(ShowEvent),
     Staff(StaffEvent),
+    Attendance(AttendanceEvent),
     Audience(AudienceEvent),
     Comment(CommentEvent),
     Draw(DrawEvent),
@@ -233,6 +238,8 @@ pub struct Room {
     pub show: Show,
     /// Who may do what.
     pub staff: Staff,
+    /// Whether staff are there.
+    pub attendance: Attendance,
     /// Who watches, and likes.
     pub audience: Audience,
     /// What was said, and moderation.
@@ -245,7 +252,7 @@ pub struct Room {
 
 /// Version of the form in which [`Room`] is stored as a snapshot. Raise it with every change of the state
 /// that older snapshots would not fit; they are then ignored.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 impl Room {
     /// A room of which nothing has been decided yet; [`Command::Create`] makes it one.
@@ -256,6 +263,7 @@ impl Room {
             at: Timestamp::default(),
             show: Show::default(),
             staff: Staff::default(),
+            attendance: Attendance::default(),
             audience: Audience::default(),
             comments: Comments::default(),
             draws: Draws::default(),
@@ -370,6 +378,7 @@ impl Room {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         [
             self.show.next_deadline(self),
+            self.attendance_deadline(),
             self.comments.next_deadline(),
             self.draws.next_deadline(),
             self.discounts.next_deadline(),
@@ -391,6 +400,9 @@ impl Room {
             (self.discounts.next_deadline(), discount::due),
             (self.comments.next_deadline(), comment::due),
             (self.show.next_deadline(self), show::due),
+            (self.attendance_deadline(), |room, due_at, _, _| {
+                attendance::due(room, due_at)
+            }),
         ]
         .into_iter()
         .find(|(deadline, _)| *deadline == Some(due))
@@ -414,9 +426,11 @@ impl Room {
         self.head += 1;
         self.at = self.at.max(at);
         let offset = self.head;
+        self.attendance.stir(event, at);
         match event {
             Event::Show(event) => self.show.apply(event, at),
             Event::Staff(event) => self.staff.apply(event, at),
+            Event::Attendance(event) => self.attendance.apply(event, at),
             Event::Audience(event) => self.audience.apply(event, at, self.show.state()),
             Event::Comment(event) => self.comments.apply(event, offset, at),
             Event::Draw(event) => self.draws.apply(event, at, &self.audience),
@@ -436,7 +450,7 @@ impl Event {
     /// fixed order: what the record keeps apart, so that it can be erased.
     pub fn personal(&mut self, each: &mut dyn FnMut(Option<ViewerNo>, &mut Personal)) {
         match self {
-            Self::Show(_) => {}
+            Self::Show(_) | Self::Attendance(_) => {}
             Self::Staff(event) => event.personal(each),
             Self::Audience(event) => event.personal(each),
             Self::Comment(event) => event.personal(each),

@@ -10,7 +10,7 @@ use super::{Actor, Answer, Decision, Event, Hash, Luck, Refusal, Room, Timestamp
 pub const END_UNDO_MS: u64 = 10_000;
 /// The longest checkout grace.
 pub const GRACE_MS_MAX: u64 = 30 * 60_000;
-/// A show on air without viewers and without any act of its staff for this long ends by itself: 2 h.
+/// A show on air without viewers, without staff and without any event for this long ends by itself: 2 h.
 pub const DESERTED_MS: u64 = 2 * 3_600_000;
 /// Most hashtags.
 pub const TAGS_MAX: usize = 5;
@@ -573,11 +573,12 @@ pub(super) fn due(room: &Room, due: Timestamp, now: Timestamp, luck: &mut Luck) 
 
 impl Show {
     /// An end that was asked for, or the one of a show on air in which nothing at all happens any more: no
-    /// viewers, and no event of any kind for [`DESERTED_MS`].
+    /// viewers, no page of the staff, and no event of any kind for [`DESERTED_MS`].
     pub(super) fn next_deadline(&self, room: &Room) -> Option<Timestamp> {
         let deserted = self.state.on_air() && room.audience.totals.watching == 0;
         let asked = self.ending.map(|ending| ending.ends_at);
-        asked.or(deserted.then(|| room.at.plus(DESERTED_MS)))
+        let quiet = room.attendance.quiet_since().filter(|_| deserted);
+        asked.or(quiet.map(|since| since.plus(DESERTED_MS)))
     }
 
     pub(super) fn apply(&mut self, event: &ShowEvent, at: Timestamp) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::attendance::Unattended;
 use super::audience::{Address, AudienceEvent, Totals};
 use super::comment::{Modes, Shown};
 use super::discount::{Closed, Off};
@@ -319,6 +320,13 @@ pub enum StaffOnly {
     },
     /// The staff is this now: somebody was invited, joined or left.
     Staff {},
+    /// The show has been on air without any of the staff for long.
+    Unattended {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Somebody of the staff is there.
+    Attended {},
     /// The display budget is this now.
     DisplayBudget {
         /// Comments a second; absent shows all.
@@ -425,6 +433,9 @@ pub struct Backstage {
     /// Comments a second that reach the stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_budget: Option<u32>,
+    /// When the show was last without staff for so long that it was a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattended: Option<Unattended>,
 }
 
 /// A viewer who is muted.
@@ -540,7 +551,7 @@ impl Event {
     pub fn stage(&self, offset: Offset) -> Option<StageEvent> {
         match self {
             Self::Show(event) => event.stage(),
-            Self::Staff(_) | Self::Audience(_) => None,
+            Self::Staff(_) | Self::Attendance(_) | Self::Audience(_) => None,
             Self::Comment(event) => event.stage(offset),
             Self::Draw(event) => event.stage(),
             Self::Discount(event) => event.stage(),
@@ -551,6 +562,7 @@ impl Event {
     pub fn backstage(&self, offset: Offset, at: Timestamp) -> Vec<BackstageEvent> {
         let staff_only = match self {
             Self::Show(event) => event.staff_only(),
+            Self::Attendance(event) => event.staff_only(),
             Self::Audience(_) => Vec::new(),
             Self::Staff(event) => event.staff_only(offset, at),
             Self::Comment(event) => event.staff_only(offset, at),
@@ -640,6 +652,7 @@ impl Room {
             muted: self.comments.muted(&self.audience, now),
             addresses: self.addresses(),
             display_budget: self.comments.display_budget(),
+            unattended: self.attendance.unattended,
         }
     }
 

@@ -156,6 +156,7 @@
  * @property {MutedViewer[]} muted
  * @property {{masked: string, count: number}[]} addresses
  * @property {number} [display_budget]
+ * @property {{since: number, until?: number}} [unattended] on air without staff for so long that it was a warning
  *
  * @typedef {object} MyClaim
  * @property {string} discount

@@ -127,3 +127,14 @@ test("an event that this page does not know changes nothing", () => {
   const state = joined();
   assert.deepEqual(after(state, { fireworks: {} }).stage, state.stage);
 });
+
+test("a time without staff stands until somebody is back", () => {
+  const { show, modes, comments, discounts, draws, totals } = stage();
+  const whole = { stage: { show, modes, comments, discounts, draws, totals }, draws: [], discounts: [], offstage: [], acts: [], muted: [] };
+  const begun = reduceBackstage(emptyRoom(), { backstage_keyframe: { epoch: 1, offset: 1, at: 1000, state: whole } });
+  const then = (state, at, event) => reduceBackstage(state, { backstage_delta: { follows: 1, offset: 2, at, events: [event] } });
+  assert.equal(then(begun, 2000, { attended: {} }).backstage.unattended, undefined);
+  const alone = then(begun, 3000, { unattended: { since: 2500 } });
+  assert.deepEqual(alone.backstage.unattended, { since: 2500 });
+  assert.deepEqual(then(alone, 4000, { attended: {} }).backstage.unattended, { since: 2500, until: 4000 });
+});

@@ -88,6 +88,8 @@ pub(crate) struct Model {
     live: Vec<(u64, Option<u64>)>,
     nodes: BTreeMap<u32, Node>,
     presence: BTreeMap<ViewerId, Presence>,
+    /// What nodes said of their staff while the show was on air: when, which, whether any is there.
+    staffed: Vec<(u64, u32, bool)>,
 }
 
 /// What a claim should come to.
@@ -254,6 +256,9 @@ impl Model {
 
     /// A pulse that brought something.
     pub(crate) fn pulsed(&mut self, pulse: &Pulse, now: u64) {
+        if self.on_air {
+            self.staffed.push((now, pulse.node, pulse.staffed));
+        }
         let node = self.nodes.entry(pulse.node).or_default();
         if node.run != pulse.run {
             let until = node.last_pulse;
@@ -291,6 +296,20 @@ impl Model {
             self.viewers = self.known.len();
             self.peak = self.peak.max(self.watching);
         }
+    }
+
+    /// Since when a show on air has been without staff, if that is longer than `most`.
+    pub(crate) fn unattended_since(&self, now: u64, most: u64) -> Option<u64> {
+        let mut here = BTreeSet::new();
+        let mut alone = None;
+        for (at, node, staffed) in &self.staffed {
+            match staffed {
+                true => here.insert(node),
+                false => here.remove(node),
+            };
+            alone = here.is_empty().then(|| alone.unwrap_or(*at));
+        }
+        alone.filter(|since| self.on_air && now >= since + most)
     }
 
     fn come(&mut self, viewer: ViewerId, at: u64) {

@@ -22,6 +22,8 @@ use crate::model::{Granted, Model, Offer, Opened};
 
 const OPERATOR: Actor = Actor::Operator(PersonId(1));
 const VIEWERS: u64 = 24;
+/// Short, so that random shows come across it.
+const UNATTENDED_MS: u64 = 10_000;
 const START: u64 = 1_790_000_000_000;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -71,6 +73,7 @@ const EXPECTED: &[&str] = &[
     "pulse again",
     "lost batch",
     "show ended",
+    "without staff",
 ];
 
 #[test]
@@ -96,6 +99,8 @@ struct Shell {
     online: BTreeMap<ViewerId, u64>,
     forget_at: Option<u64>,
     last: Option<Pulse>,
+    /// A page of the staff is open.
+    staffed: bool,
 }
 
 struct Simulation {
@@ -134,6 +139,7 @@ impl Simulation {
             online: BTreeMap::new(),
             forget_at: None,
             last: None,
+            staffed: false,
         });
         let mut simulation = Self {
             dice,
@@ -257,6 +263,17 @@ impl Simulation {
             assert!(self.room.next_deadline().is_none_or(|due| due > now), "still due");
             assert_eq!(before, self.room, "what was fired is what was applied");
         }
+        if self.now >= self.held_until {
+            let alone = self.room.unattended_since().map(|since| since.0);
+            assert_eq!(
+                alone,
+                self.model.unattended_since(self.now, UNATTENDED_MS),
+                "without staff"
+            );
+            if alone.is_some() {
+                self.saw("without staff");
+            }
+        }
         let seed = self.dice.bytes();
         let decided = self.room.decide(actor, command, now, &mut Luck::new(seed));
         let again = self.room.decide(actor, command, now, &mut Luck::new(seed));
@@ -366,6 +383,7 @@ impl Simulation {
             if pulse.forget_earlier_runs_at.is_some() {
                 shell.forget_at = None;
             }
+            shell.staffed = pulse.staffed;
             shell.last = Some(pulse.clone());
         }
         if duplicate {
@@ -412,6 +430,7 @@ impl Simulation {
         arrived.sort_by_key(|arrival| arrival.at);
         left.sort_by_key(|departure| departure.at);
         let taps = if self.chance(2) { self.roll(60) } else { 0 };
+        let staffed = self.shells[which].staffed != self.chance(6);
         let shell = &self.shells[which];
         Pulse {
             node: shell.node,
@@ -420,6 +439,8 @@ impl Simulation {
             taps,
             arrived,
             left,
+            staffed,
+            unattended_ms: UNATTENDED_MS,
             forget_earlier_runs_at: shell.forget_at.filter(|at| *at <= self.now).map(Timestamp),
         }
     }
@@ -899,6 +920,7 @@ impl Simulation {
             shell.number = 0;
             shell.online.clear();
             shell.last = None;
+            shell.staffed = false;
             shell.forget_at = Some(self.now + GRACE_MS);
         }
     }

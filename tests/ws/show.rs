@@ -2,7 +2,7 @@
 
 use hubbub::protocol::Message;
 use hubbub::room::Answer;
-use hubbub::room::stage::{ShowChange, StageEvent};
+use hubbub::room::stage::{BackstageEvent, ShowChange, StaffOnly, StageEvent};
 use serde_json::json;
 
 use crate::support::client::{Client, Over};
@@ -78,6 +78,27 @@ async fn the_state_of_the_show_reaches_viewers() {
         .is(200);
     ann.until(|event| matches!(event, StageEvent::Show(ShowChange::Paused {})).then_some(()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_on_air_notices_when_a_page_of_its_staff_is_opened() {
+    let server = Server::start(&[]).await;
+    server.live_room("show").await;
+    let mut host = Client::join(
+        &server.address,
+        "show",
+        json!({"token": server.operator(), "feed": "backstage"}),
+    )
+    .await
+    .expect("an operator may see the backstage");
+    loop {
+        let Ok(Message::BackstageDelta(delta)) = host.next().await else {
+            continue;
+        };
+        if delta.events.contains(&BackstageEvent::Staff(StaffOnly::Attended {})) {
+            return;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,6 +105,9 @@ async fn list(
     let all = caller.operator().is_ok();
     let mut rooms = app.hub.rooms();
     rooms.retain(|room| (all || is_public(room)) && filter.takes(room));
+    for room in rooms.iter_mut().filter(|_| !all) {
+        room.unattended_since = None;
+    }
     rooms.sort_by_key(order);
     let more = rooms.len() > limit;
     rooms.truncate(limit);

@@ -15,6 +15,9 @@ import { openStaff } from "./staff.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
 
+/** How long a note stays after somebody was back. */
+const ALONE_SAID_MS = 10 * 60_000;
+
 /**
  * Which of the four the host is, in one word.
  *
@@ -44,7 +47,7 @@ export class ControlStrip extends Part {
         h("div", { class: "strip__buttons" }, buttons(desk, is)),
         h("nav", { class: "strip__more", "aria-label": t("room_menu") }, menu(desk)),
       ),
-      h("div", { class: "strip__notes", role: "status" }, lineNote(desk)),
+      h("div", { class: "strip__notes", role: "status" }, lineNote(desk), aloneNote(desk)),
     ];
   }
 }
@@ -139,6 +142,14 @@ function menu(desk) {
       },
     }, other === "zh" ? "中" : "EN"),
   ];
+}
+
+/** The show went on without staff: said for a while to whoever comes back. @param {Desk} desk */
+function aloneNote(desk) {
+  const past = desk.backstage.unattended;
+  if (!past || desk.now - (past.until ?? desk.now) > ALONE_SAID_MS) return null;
+  const until = past.until ?? desk.now;
+  return h("p", { class: "note note--warn", key: "alone" }, t("was_alone", { since: time(past.since, desk.now), for: clock(until - past.since) }));
 }
 
 /** A lost connection: since when, and what will be sent. @param {Desk} desk */

@@ -171,6 +171,7 @@ function card(show) {
       show.tags.length ? h("span", { class: "card__tags" }, show.tags.map((one) => `#${one}`).join(" ")) : null),
     operatorToken() ? h("div", { class: "card__tools" },
       show.access === "unlisted" ? badge(t("unlisted_mark")) : null,
+      show.unattended_since ? badge(t("alone_mark", { time: time(show.unattended_since, Date.now()) }), "warn") : null,
       h("a", { class: "button button--small", href: `/c/${encodeURIComponent(show.id)}`, "aria-label": `${t("control_link")}: ${show.title}` }, t("control_link"))) : null);
 }
 

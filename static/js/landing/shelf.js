@@ -16,6 +16,7 @@
  * @property {number | null} started_at
  * @property {number | null} ended_at
  * @property {number} watching
+ * @property {number} [unattended_since] for operators: on air without staff since
  */
 
 /**

@@ -63,6 +63,8 @@ const BACKSTAGE = {
   codes_added: (backstage, { id, count }) => ({
     discounts: changed(backstage.discounts, id, (one) => ({ ...one, codes: (one.codes || 0) + count })),
   }),
+  unattended: (_, { since }) => ({ unattended: { since } }),
+  attended: ({ unattended }, _, { at }) => ({ unattended: unattended && { until: at, ...unattended } }),
   goals: (_, goals) => ({ goals }),
   display_budget: (_, { per_second }) => ({ display_budget: per_second }),
 };
