@@ -82,12 +82,12 @@ async fn the_state_of_the_show_reaches_viewers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_room_on_air_notices_when_a_page_of_its_staff_is_opened() {
-    let server = Server::start(&[]).await;
+    let server = Process::start(&[]);
     server.live_room("show").await;
     let mut host = Client::join(
-        &server.address,
+        server.address,
         "show",
-        json!({"token": server.operator(), "feed": "backstage"}),
+        json!({"token": server.operator, "feed": "backstage"}),
     )
     .await
     .expect("an operator may see the backstage");
