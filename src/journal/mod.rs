@@ -73,7 +73,8 @@ pub struct CatalogueRow {
 /// One append: a batch, the row that the catalogue gets in the same transaction, and contact details.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// The batch. Its stream must stand at `record.first - 1` (0: a new stream), else nothing is written.
+    /// The batch. Its stream must stand at `record.first - 1` (0: a new stream, which is of the batch's epoch from
+    /// then on) and be of its epoch, else nothing is written.
     pub record: Record,
     /// The stream's catalogue row after the batch: its `stream` says where the batch goes, its `epoch` and
     /// `head` are the record's.
@@ -105,6 +106,14 @@ pub enum AppendError {
         head: Offset,
         /// Where the append expected it.
         expected: Offset,
+    },
+    /// The stream is of another life: whoever appends has been away since it was removed and made anew.
+    #[error("the stream's epoch is {epoch}, not {expected}")]
+    OtherEpoch {
+        /// The stream's.
+        epoch: u64,
+        /// The record's.
+        expected: u64,
     },
     /// The disk is full.
     #[error("the journal's disk is full")]
@@ -160,7 +169,8 @@ pub struct Snapshot {
 /// What is called is under way when the call returns, whether or not its future is awaited; no call blocks.
 /// A stream that does not exist is empty: no records, no snapshot, no contacts, and nothing to remove.
 pub trait Journal: Send + Sync + 'static {
-    /// Appends one batch if the stream stands just before it. A conflict concerns that batch alone.
+    /// Appends one batch if the stream stands just before it and is of its epoch. A conflict concerns that batch
+    /// alone.
     fn append(&self, append: Append) -> BoxFuture<'static, Appended>;
 
     /// The records that end after `after`, oldest first: about `bytes_max` bytes of them, but at least one if

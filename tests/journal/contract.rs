@@ -18,6 +18,7 @@ macro_rules! contract {
         crate::contract::contract! { $place =>
             appends_are_read_back_whole_and_in_order
             an_append_where_the_stream_does_not_stand_is_a_conflict_and_writes_nothing
+            a_batch_of_another_epoch_is_refused_and_writes_nothing
             a_conflict_does_not_fail_the_appends_beside_it
             many_streams_append_at_once_and_each_keeps_its_own_order
             what_is_under_way_needs_nobody_who_waits
@@ -112,6 +113,22 @@ pub(crate) async fn appends_are_read_back_whole_and_in_order(place: &dyn Place) 
     let journal = place.open().await;
     let records = fill(&*journal, "abc", 7).await;
     assert_eq!(all(&*journal, "abc").await, records);
+}
+
+pub(crate) async fn a_batch_of_another_epoch_is_refused_and_writes_nothing(place: &dyn Place) {
+    let journal = place.open().await;
+    let first = must_append(&*journal, batch("abc", 1, 2)).await;
+    let mut other = batch("abc", 3, 1);
+    (other.record.epoch, other.row.epoch) = (8, 8);
+    let (epoch, expected) = (7, 8);
+    let refused = Appended::NotWritten(AppendError::OtherEpoch { epoch, expected });
+    assert_eq!(journal.append(other.clone()).await, refused);
+    assert_eq!(all(&*journal, "abc").await, [first]);
+    assert_eq!(journal.catalogue().await.unwrap()[0].epoch, epoch);
+    journal.remove("abc").await.unwrap();
+    let mut anew = batch("abc", 1, 1);
+    (anew.record.epoch, anew.row.epoch) = (8, 8);
+    must_append(&*journal, anew).await;
 }
 
 pub(crate) async fn an_append_where_the_stream_does_not_stand_is_a_conflict_and_writes_nothing(place: &dyn Place) {
@@ -393,10 +410,9 @@ pub(crate) async fn a_batch_of_the_largest_size_comes_back_as_it_was(place: &dyn
     append.record.batch = u128::MAX;
     append.record.epoch = u64::MAX;
     append.row.epoch = u64::MAX;
-    let records = [
-        must_append(&*journal, append).await,
-        must_append(&*journal, batch("abc", 1001, 1)).await,
-    ];
+    let mut next = batch("abc", 1001, 1);
+    (next.record.epoch, next.row.epoch) = (u64::MAX, u64::MAX);
+    let records = [must_append(&*journal, append).await, must_append(&*journal, next).await];
     assert_eq!(all(&*journal, "abc").await, records);
     assert_eq!(journal.tail("abc", 2, usize::MAX).await.unwrap(), records);
     assert_eq!(journal.read("abc", 0, 1).await.unwrap(), records[..1]);

@@ -283,6 +283,12 @@ pub(super) fn append(db: &Connection, append: &Append, checksum: &Checksum) -> r
     if head != expected {
         return Ok(Appended::NotWritten(AppendError::Conflict { head, expected }));
     }
+    if let Some((number, _)) = place
+        && let Some(epoch) = epoch(db, number)?.filter(|epoch| *epoch != record.epoch)
+    {
+        let expected = record.epoch;
+        return Ok(Appended::NotWritten(AppendError::OtherEpoch { epoch, expected }));
+    }
     let number = match place {
         Some((number, _)) => number,
         None => db
@@ -380,6 +386,13 @@ fn place(db: &Connection, stream: &str) -> rusqlite::Result<Option<(i64, Offset)
     )?
     .query_row([stream], |row| Ok((row.get(0)?, unsigned(row, 1)?.min(OFFSET_MAX))))
     .optional()
+}
+
+/// A stream's epoch, as its catalogue row has it.
+fn epoch(db: &Connection, number: i64) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached("SELECT epoch FROM catalogue WHERE stream = ?1")?
+        .query_row([number], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
+        .optional()
 }
 
 /// Records of a stream (?1 its first key, ?2 its last) from the one that begins at or before ?3.
