@@ -5,6 +5,7 @@
 //! | viewer | the lasting identity of an anonymous viewer, of all rooms | [`VIEWER_MS`], renewed with each join |
 //! | staff | one person's device, of one room | [`DEVICE_MS`] |
 //! | store | a shop's role, of one room | [`STORE_MS`] |
+//! | store of all rooms | a shop that checks and redeems codes in every room | [`STORE_MS`], until revoked |
 //! | operator | one operator's device | [`DEVICE_MS`], until revoked |
 //! | sign-in code | may become an operator's device, once | [`SIGN_IN_MS`] |
 //! | a store's viewer token | a customer of the shop, by the shop's own key | as it says |
@@ -46,6 +47,7 @@ pub const ISSUER: &str = "hubbub";
 const VIEWER: &str = "hubbub/viewer";
 const STAFF: &str = "hubbub/staff";
 const OPERATOR: &str = "hubbub/operator";
+const STORE: &str = "hubbub/store";
 const SIGN_IN: &str = "hubbub/sign-in";
 
 /// What a verified token says.
@@ -65,6 +67,13 @@ pub enum Identity {
         /// Of which room.
         room: RoomId,
         /// Who.
+        person: PersonId,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// A shop, of all rooms.
+    Store {
+        /// Which: each token is a person of its own, so that one can be revoked.
         person: PersonId,
         /// Until when.
         expires_at: Timestamp,
@@ -315,7 +324,7 @@ impl Auth {
         Self {
             signing: EncodingKey::from_secret(&secret.0),
             own: keys.map(|key| DecodingKey::from_secret(&key.0)).collect(),
-            identity: validation(Algorithm::HS256, ISSUER, &[VIEWER, STAFF, OPERATOR]),
+            identity: validation(Algorithm::HS256, ISSUER, &[VIEWER, STAFF, STORE, OPERATOR]),
             sign_in: validation(Algorithm::HS256, ISSUER, &[SIGN_IN]),
             store,
             secret,
@@ -336,7 +345,7 @@ impl Auth {
         }
     }
 
-    /// Whether an operator's device was revoked: asked again and again of open sockets.
+    /// Whether an operator's device, or a shop of all rooms, was revoked: asked again and again of open sockets.
     pub fn is_revoked(&self, person: PersonId) -> bool {
         self.revoked.read().contains(&person)
     }
@@ -365,6 +374,11 @@ impl Auth {
         self.issue(STAFF, person.to_string(), Some(room), now, STORE_MS)
     }
 
+    /// A token for a shop that checks and redeems codes in every room.
+    pub fn all_rooms_store_token(&self, person: PersonId, now: Timestamp) -> Issued {
+        self.issue(STORE, person.to_string(), None, now, STORE_MS)
+    }
+
     /// A token for an operator's device.
     pub fn operator_token(&self, person: PersonId, now: Timestamp) -> Issued {
         self.issue(OPERATOR, person.to_string(), None, now, DEVICE_MS)
@@ -375,8 +389,8 @@ impl Auth {
         self.issue(SIGN_IN, fresh_person().to_string(), None, now, SIGN_IN_MS)
     }
 
-    /// Takes no token of this operator's device any more.
-    pub fn revoke_operator(&self, person: PersonId) {
+    /// Takes no token of this operator's device, or shop of all rooms, any more.
+    pub fn revoke(&self, person: PersonId) {
         self.revoked.write().insert(person);
     }
 
@@ -399,6 +413,10 @@ impl Auth {
                 person: claims.sub.parse().map_err(|_| BadToken)?,
                 expires_at,
             },
+            (STORE, None) => Identity::Store {
+                person: claims.sub.parse().map_err(|_| BadToken)?,
+                expires_at,
+            },
             (OPERATOR, None) => Identity::Operator {
                 person: claims.sub.parse().map_err(|_| BadToken)?,
                 expires_at,
@@ -406,7 +424,9 @@ impl Auth {
             _ => return Err(BadToken),
         };
         match &identity {
-            Identity::Operator { person, .. } if self.is_revoked(*person) => Err(BadToken),
+            Identity::Operator { person, .. } | Identity::Store { person, .. } if self.is_revoked(*person) => {
+                Err(BadToken)
+            }
             _ => Ok(identity),
         }
     }
@@ -611,11 +631,24 @@ mod tests {
     }
 
     #[test]
+    fn a_shop_of_all_rooms_is_one_until_it_is_revoked() {
+        let auth = auth();
+        let store = auth.all_rooms_store_token(PersonId(9), NOW);
+        let identity = Identity::Store {
+            person: PersonId(9),
+            expires_at: NOW.plus(STORE_MS),
+        };
+        assert_eq!(auth.verify(&store.token, NOW), Ok(identity));
+        auth.revoke(PersonId(9));
+        bad(&auth, &store.token);
+    }
+
+    #[test]
     fn a_revoked_operators_device_is_nobody_at_once() {
         let auth = auth();
         let token = auth.operator_token(PersonId(9), NOW).token;
         assert!(auth.verify(&token, NOW).is_ok() && !auth.is_revoked(PersonId(9)));
-        auth.revoke_operator(PersonId(9));
+        auth.revoke(PersonId(9));
         bad(&auth, &token);
         assert!(auth.is_revoked(PersonId(9)));
         assert!(auth.verify(&auth.operator_token(PersonId(8), NOW).token, NOW).is_ok());

@@ -63,6 +63,8 @@ enum TokenKind {
         #[command(flatten)]
         configured: Configured,
     },
+    /// A shop's, for all rooms: it checks and redeems codes, nothing else, for 400 days or until revoked.
+    Store(Configured),
     /// A new anonymous viewer's, for programs that play viewers.
     Viewer(Configured),
 }

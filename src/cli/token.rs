@@ -20,6 +20,13 @@ pub(super) fn run(kind: TokenKind) -> Result<(), Failure> {
             let (auth, home) = auth(configured)?;
             println!("{}", sign_in_link(&home, &sign_in_code(&auth, now)));
         }
+        TokenKind::Store(configured) => {
+            let auth = auth(configured)?.0;
+            let person = PersonId(random_u128());
+            println!("{}", auth.all_rooms_store_token(person, now).token);
+            // Beside the token, so that a script reads the token alone.
+            eprintln!("shop {person}: as an operator, DELETE /api/v1/devices/{person} revokes it");
+        }
         TokenKind::Viewer(configured) => {
             let auth = auth(configured)?.0;
             println!("{}", auth.viewer_token(ViewerId(random_u128()), now));

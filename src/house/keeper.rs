@@ -118,7 +118,7 @@ impl Keeper {
 
     fn revoke_all(&self, house: &House) {
         let revoked = house.devices.iter().filter(|(_, device)| device.revoked);
-        revoked.for_each(|(person, _)| self.auth.revoke_operator(*person));
+        revoked.for_each(|(person, _)| self.auth.revoke(*person));
     }
 }
 

@@ -1,5 +1,6 @@
-//! What belongs to no room: which devices of operators signed in, and which were revoked. The same way as a
-//! room: pure decide and apply over a journaled stream ([`crate::journal::HOUSE`]), kept by a [`Keeper`].
+//! What belongs to no room: which devices of operators signed in, and which of them, and of the shops of all
+//! rooms, were revoked. The same way as a room: pure decide and apply over a journaled stream
+//! ([`crate::journal::HOUSE`]), kept by a [`Keeper`].
 
 mod keeper;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use keeper::{Keeper, NotDone};
 
+use crate::auth::STORE_MS;
 use crate::room::staff::DEVICE_MS;
 use crate::room::{Offset, PersonId, Timestamp};
 
@@ -23,7 +25,8 @@ pub enum Command {
         /// From the code.
         person: PersonId,
     },
-    /// Takes a device's rights away, also of a token or code that was made on the command line.
+    /// Takes a device's rights away, also of a token or code that was made on the command line, and a shop's of
+    /// all rooms.
     Revoke {
         /// Which.
         person: PersonId,
@@ -104,8 +107,13 @@ impl House {
                 (person, Event::SignedIn { person, expires_at })
             }
             Command::Revoke { person, by } => {
-                // A code that was not used yet could still become a token, which could last so long.
-                let expires_at = now.plus(DEVICE_MS + crate::auth::SIGN_IN_MS);
+                // Of a device that signed in all is known. Else it may be a code that was not used yet, or a
+                // shop's token, which last longest.
+                let lasts_ms = match self.devices.get(&person) {
+                    Some(_) => DEVICE_MS,
+                    None => STORE_MS,
+                };
+                let expires_at = now.plus(lasts_ms);
                 (person, Event::Revoked { person, by, expires_at })
             }
         };
@@ -203,10 +211,17 @@ mod tests {
         assert_eq!(revoke(&mut house, 7, NOW), Ok(()), "those known can always be revoked");
         let later = NOW.plus(DEVICE_MS);
         assert_eq!(sign_in(&mut house, 5_000, later), Ok(()));
-        assert_eq!(
-            house.devices.len(),
-            2,
-            "the new one and the revoked one, which may still have a code"
-        );
+        assert_eq!(house.devices.len(), 1, "the new one");
+    }
+
+    #[test]
+    fn a_revoked_stranger_is_remembered_as_long_as_any_token_lasts() {
+        let mut house = House::default();
+        revoke(&mut house, 7, NOW).unwrap();
+        let last = NOW.plus(STORE_MS - 1);
+        sign_in(&mut house, 8, last).unwrap();
+        assert!(house.devices[&PersonId(7)].revoked, "it may be a shop's");
+        sign_in(&mut house, 9, NOW.plus(STORE_MS)).unwrap();
+        assert!(!house.devices.contains_key(&PersonId(7)));
     }
 }

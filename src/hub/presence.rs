@@ -43,7 +43,7 @@ impl Presence {
         match &connection.actor {
             Actor::Viewer(visitor) if connection.counted => self.viewer_came(visitor, connection, now),
             Actor::Staff(person) => self.uncounted.push((Some(*person), Arc::clone(connection))),
-            Actor::Viewer(_) | Actor::Operator(_) | Actor::Server => {
+            Actor::Viewer(_) | Actor::Operator(_) | Actor::Store(_) | Actor::Server => {
                 self.uncounted.push((None, Arc::clone(connection)))
             }
         }

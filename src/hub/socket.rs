@@ -325,7 +325,7 @@ fn identify(
             person,
             expires_at,
         } if own == *room => Ok((Actor::Staff(person), Some(expires_at))),
-        Identity::Staff { .. } => Err(Close::NotAllowed),
+        Identity::Staff { .. } | Identity::Store { .. } => Err(Close::NotAllowed),
         Identity::Operator { person, expires_at } => Ok((Actor::Operator(person), Some(expires_at))),
     }
 }

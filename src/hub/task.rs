@@ -402,6 +402,10 @@ impl RoomTask {
                 tracing::error!(room = %self.handle.id, head, expected, "another writer was at this room's journal");
                 false
             }
+            Appended::NotWritten(error @ AppendError::OtherEpoch { .. }) => {
+                tracing::error!(room = %self.handle.id, %error, "the room's journal is of another life");
+                false
+            }
             Appended::NotWritten(error) => {
                 tracing::warn!(room = %self.handle.id, %error, "a batch was not written");
                 false
@@ -587,6 +591,7 @@ impl RoomTask {
         joined.role = match &connection.actor {
             Actor::Viewer(_) | Actor::Server => None,
             Actor::Operator(_) => Some(Role::Host),
+            Actor::Store(_) => return connection.close(Close::NotAllowed),
             Actor::Staff(person) => match self.room.staff.members.get(person) {
                 Some(member) if member.role != Role::Store => Some(member.role),
                 Some(_) => return connection.close(Close::NotAllowed),

@@ -41,6 +41,8 @@ pub enum Actor {
     Staff(PersonId),
     /// An operator of the server: may do what a host may, in every room.
     Operator(PersonId),
+    /// A shop for all rooms: checks and redeems codes, nothing else.
+    Store(PersonId),
     /// The server itself: pulses and display budgets.
     Server,
 }

@@ -223,6 +223,8 @@ pub enum By {
     Staff(PersonId),
     /// An operator.
     Operator(PersonId),
+    /// A shop for all rooms.
+    Store(PersonId),
     /// A viewer.
     Viewer(ViewerNo),
     /// The server.
@@ -443,6 +445,7 @@ impl By {
         match actor {
             Actor::Staff(person) => Ok(Self::Staff(*person)),
             Actor::Operator(person) => Ok(Self::Operator(*person)),
+            Actor::Store(person) => Ok(Self::Store(*person)),
             Actor::Server => Ok(Self::Server),
             Actor::Viewer(_) => Err(Refusal::NotAllowed),
         }
@@ -463,6 +466,7 @@ impl Staff {
                 need == Need::Anyone || self.members.get(person).is_some_and(|member| member.role.may(need))
             }
             Actor::Operator(_) => need == Need::Operator || Role::Host.may(need),
+            Actor::Store(_) => Role::Store.may(need),
             Actor::Server => need == Need::Server,
         };
         permitted.then_some(()).ok_or(Refusal::NotAllowed)
@@ -691,50 +695,50 @@ mod tests {
     }
 
     /// Every command and who may use it: viewer, assistant for comments, for actions, for all, host, store,
-    /// somebody removed, operator, the server itself.
+    /// somebody removed, operator, a store of all rooms, the server itself.
     const TABLE: &str = r#"
-        create {"details":{"title":"t","host":"h","kind":"video","access":"public"}} | . . . . . . . x .
-        change {}                                                   | . . . . x . . x .
-        start {}                                                    | . . . x x . . x .
-        pause {}                                                    | . . . x x . . x .
-        resume {}                                                   | . . . x x . . x .
-        end {}                                                      | . . . x x . . x .
-        undo_end {}                                                 | . . . x x . . x .
-        invite {"id":"i","role":"host","name":"n"}                  | . . . . x . . x .
-        accept_invitation {"code":"c"}                              | x x x x x x x x .
-        revoke_invitation {"id":"i"}                                | . . . . x . . x .
-        add_store {"name":"n"}                                      | . . . . x . . x .
-        remove_staff {"person":"00000000000000000000000000000001"}  | . . . . x . . x .
-        rename {"name":"n"}                                         | x . . . . . . . .
-        comment {"nonce":"n","text":"t"}                            | x x . x x . . x .
-        delete {"comment":1}                                        | . x . x x . . x .
-        delete_all {"viewer":1}                                     | . x . x x . . x .
-        restore {"deletion":1}                                      | . x . x x . . x .
-        mute {"viewer":1,"for_ms":10000}                            | . x . x x . . x .
-        unmute {"viewer":1}                                         | . x . x x . . x .
-        pin {"comment":1}                                           | . x . x x . . x .
-        unpin {}                                                    | . x . x x . . x .
-        set_modes {}                                                | . x . x x . . x .
-        set_blocked_words {"words":[]}                              | . x . x x . . x .
-        prepare_draw {"id":"d","rules":{"prize":"p","winners":1,"open_ms":5000,"eligibility":{"present":{}}}} | . . x x x . . x .
-        remove_draw {"draw":"d"}                                    | . . x x x . . x .
-        open_draw {"draw":"d"}                                      | . . x x x . . x .
-        lock_draw {"draw":"d"}                                      | . . x x x . . x .
-        cancel_draw {"draw":"d","reason":"r"}                       | . . x x x . . x .
-        enter_draw {"draw":"d"}                                     | x . . . . . . . .
-        strike_entry {"draw":"d","entry":1,"reason":"r"}            | . . x x x . . x .
-        redraw {"draw":"d"}                                         | . . x x x . . x .
-        claim_prize {"draw":"d"}                                    | x . . . . . . . .
-        mark_sent {"draw":"d","entry":1,"sent":true}                | . . x x x . . x .
-        prepare_discount {"id":"d","terms":{"title":"t","off":{"percent":10},"quota":1,"closes":"with_show"},"codes":{"generated":{}}} | . . x x x . . x .
-        add_codes {"discount":"d","codes":[]}                       | . . x x x . . x .
-        remove_discount {"discount":"d"}                            | . . x x x . . x .
-        open_discount {"discount":"d"}                              | . . x x x . . x .
-        close_discount {"discount":"d"}                             | . . x x x . . x .
-        claim {"discount":"d","unit":1}                             | x . . . . . . . .
-        redeem {"code":"c","order":"o"}                             | . . x x x x . x .
-        (pulse)                                                     | . . . . . . . . x
-        (set_display_budget)                                        | . . . . . . . . x
+        create {"details":{"title":"t","host":"h","kind":"video","access":"public"}} | . . . . . . . x . .
+        change {}                                                   | . . . . x . . x . .
+        start {}                                                    | . . . x x . . x . .
+        pause {}                                                    | . . . x x . . x . .
+        resume {}                                                   | . . . x x . . x . .
+        end {}                                                      | . . . x x . . x . .
+        undo_end {}                                                 | . . . x x . . x . .
+        invite {"id":"i","role":"host","name":"n"}                  | . . . . x . . x . .
+        accept_invitation {"code":"c"}                              | x x x x x x x x x .
+        revoke_invitation {"id":"i"}                                | . . . . x . . x . .
+        add_store {"name":"n"}                                      | . . . . x . . x . .
+        remove_staff {"person":"00000000000000000000000000000001"}  | . . . . x . . x . .
+        rename {"name":"n"}                                         | x . . . . . . . . .
+        comment {"nonce":"n","text":"t"}                            | x x . x x . . x . .
+        delete {"comment":1}                                        | . x . x x . . x . .
+        delete_all {"viewer":1}                                     | . x . x x . . x . .
+        restore {"deletion":1}                                      | . x . x x . . x . .
+        mute {"viewer":1,"for_ms":10000}                            | . x . x x . . x . .
+        unmute {"viewer":1}                                         | . x . x x . . x . .
+        pin {"comment":1}                                           | . x . x x . . x . .
+        unpin {}                                                    | . x . x x . . x . .
+        set_modes {}                                                | . x . x x . . x . .
+        set_blocked_words {"words":[]}                              | . x . x x . . x . .
+        prepare_draw {"id":"d","rules":{"prize":"p","winners":1,"open_ms":5000,"eligibility":{"present":{}}}} | . . x x x . . x . .
+        remove_draw {"draw":"d"}                                    | . . x x x . . x . .
+        open_draw {"draw":"d"}                                      | . . x x x . . x . .
+        lock_draw {"draw":"d"}                                      | . . x x x . . x . .
+        cancel_draw {"draw":"d","reason":"r"}                       | . . x x x . . x . .
+        enter_draw {"draw":"d"}                                     | x . . . . . . . . .
+        strike_entry {"draw":"d","entry":1,"reason":"r"}            | . . x x x . . x . .
+        redraw {"draw":"d"}                                         | . . x x x . . x . .
+        claim_prize {"draw":"d"}                                    | x . . . . . . . . .
+        mark_sent {"draw":"d","entry":1,"sent":true}                | . . x x x . . x . .
+        prepare_discount {"id":"d","terms":{"title":"t","off":{"percent":10},"quota":1,"closes":"with_show"},"codes":{"generated":{}}} | . . x x x . . x . .
+        add_codes {"discount":"d","codes":[]}                       | . . x x x . . x . .
+        remove_discount {"discount":"d"}                            | . . x x x . . x . .
+        open_discount {"discount":"d"}                              | . . x x x . . x . .
+        close_discount {"discount":"d"}                             | . . x x x . . x . .
+        claim {"discount":"d","unit":1}                             | x . . . . . . . . .
+        redeem {"code":"c","order":"o"}                             | . . x x x x . x x .
+        (pulse)                                                     | . . . . . . . . . x
+        (set_display_budget)                                        | . . . . . . . . . x
     "#;
 
     fn sample(name: &str, args: &str) -> Command {
@@ -760,7 +764,7 @@ mod tests {
         let staff = (1..=6).map(|person| Actor::Staff(PersonId(person)));
         let actors: Vec<Actor> = std::iter::once(viewer())
             .chain(staff)
-            .chain([OPERATOR, Actor::Server])
+            .chain([OPERATOR, Actor::Store(PersonId(98)), Actor::Server])
             .collect();
         for row in TABLE.lines().map(str::trim).filter(|row| !row.is_empty()) {
             let (command, marks) = row.split_once(" | ").expect("a column of marks");

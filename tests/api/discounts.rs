@@ -197,6 +197,65 @@ async fn a_shop_redeems_once_for_an_order_and_asks_as_often_as_it_likes() {
 }
 
 #[tokio::test]
+async fn a_shop_of_all_rooms_checks_and_redeems_in_each_and_does_nothing_else() {
+    let server = Server::start().await;
+    let host = server.live_room("lipsticks").await;
+    server.live_room("scarves").await;
+    prepare(&server, &host, 10, json!({"generated": {}})).await.is(200);
+    open(&server, &host).await;
+    let code = claim(&server, 1, "ten").await;
+    let app = &server.serving.app;
+    let person = hubbub::auth::fresh_person();
+    let shop = app.auth.all_rooms_store_token(person, app.clock.now()).token;
+
+    let check = json!({ "code": code });
+    let redeem = json!({"code": code, "order": "1"});
+    for (room, outcome) in [("lipsticks", "ok"), ("scarves", "unknown")] {
+        for (what, body) in [("check", &check), ("redeem", &redeem)] {
+            let told = server.post(&format!("/rooms/{room}/{what}"), &shop, body.clone()).await;
+            assert_eq!(told.is(200)["outcome"], outcome, "{what} in {room}");
+        }
+    }
+    let me = server.get("/me", &shop).await.is(200);
+    assert_eq!(me["store"]["person"], person.to_string());
+
+    for path in [
+        "/staff",
+        "/results",
+        "/discounts/ten/claims",
+        "/discounts/ten/codes.csv",
+    ] {
+        let path = format!("/rooms/lipsticks{path}");
+        server.get(&path, &shop).await.refused(403, "not_allowed");
+    }
+    for (path, body) in [
+        ("/rooms/lipsticks/pause", json!({})),
+        ("/rooms/lipsticks/stores", json!({"name": "Shop"})),
+        ("/rooms/lipsticks/discounts/ten/close", json!({})),
+        ("/rooms/lipsticks/copy", json!({})),
+        ("/rooms", json!({"details": {"title": "Mine", "host": "Eve"}})),
+    ] {
+        server.post(path, &shop, body).await.refused(403, "not_allowed");
+    }
+    server.get("/devices", &shop).await.refused(403, "not_allowed");
+    let shown = server.get("/rooms/lipsticks/state", &shop).await.is(200);
+    assert_eq!(shown["state"].get("goals"), None, "the stage, not the backstage");
+
+    let revoke = format!("/devices/{person}");
+    server.delete(&revoke, &shop).await.refused(403, "not_allowed");
+    server.delete(&revoke, &server.operator).await.text(204);
+    server
+        .post("/rooms/lipsticks/redeem", &shop, redeem.clone())
+        .await
+        .refused(401, "bad_token");
+    let server = server.restart().await;
+    server
+        .post("/rooms/lipsticks/redeem", &shop, redeem)
+        .await
+        .refused(401, "bad_token");
+}
+
+#[tokio::test]
 async fn a_discount_is_closed_or_taken_out() {
     let server = Server::start().await;
     let host = server.live_room("lipsticks").await;

@@ -52,6 +52,7 @@ impl Caller {
                 room: theirs, person, ..
             } if theirs == room => Ok(Actor::Staff(*person)),
             Identity::Staff { .. } => Err(Refusal::NotAllowed.into()),
+            Identity::Store { person, .. } => Ok(Actor::Store(*person)),
             Identity::Viewer { id, name, store } => Ok(Actor::Viewer(Visitor {
                 id: *id,
                 name: Personal(name.clone().unwrap_or_default()),
@@ -69,7 +70,9 @@ impl Caller {
     pub(super) fn operator(&self) -> Result<PersonId, Error> {
         match self.0.as_ref().ok_or(BadToken)? {
             Identity::Operator { person, .. } => Ok(*person),
-            Identity::Staff { .. } | Identity::Viewer { .. } => Err(Refusal::NotAllowed.into()),
+            Identity::Staff { .. } | Identity::Store { .. } | Identity::Viewer { .. } => {
+                Err(Refusal::NotAllowed.into())
+            }
         }
     }
 
@@ -83,7 +86,7 @@ impl Caller {
                 let role = room.staff.members.get(person).map(|member| member.role);
                 *theirs == room.id && role.is_some_and(|role| role != Role::Store)
             }
-            Some(Identity::Viewer { .. }) | None => false,
+            Some(Identity::Store { .. } | Identity::Viewer { .. }) | None => false,
         }
     }
 }

@@ -100,6 +100,15 @@ enum Who {
         #[schema(value_type = u64)]
         expires_at: Timestamp,
     },
+    /// A shop for all rooms.
+    Store {
+        /// Which.
+        #[schema(value_type = String)]
+        person: PersonId,
+        /// Until when, Unix ms.
+        #[schema(value_type = u64)]
+        expires_at: Timestamp,
+    },
     /// An operator.
     Operator {
         /// Which device.
@@ -128,6 +137,7 @@ async fn me(caller: Caller) -> Result<axum::Json<Who>, Error> {
             person,
             expires_at,
         },
+        Identity::Store { person, expires_at } => Who::Store { person, expires_at },
         Identity::Operator { person, expires_at } => Who::Operator { person, expires_at },
     }))
 }

@@ -519,7 +519,7 @@ pub(super) fn post_by_staff(room: &Room, actor: &Actor, post: &Post, _now: Times
             (*person, member.name.clone(), badge)
         }
         Actor::Operator(person) => (*person, Personal(room.show.details.host.clone()), Badge::Host),
-        Actor::Viewer(_) | Actor::Server => return Err(Refusal::NotAllowed),
+        Actor::Viewer(_) | Actor::Store(_) | Actor::Server => return Err(Refusal::NotAllowed),
     };
     if let Some(answer) = first_answer(room, room.comments.staff.get(&person), None, post)? {
         return Ok(Decision::again(answer));
