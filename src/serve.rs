@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::auth::{Auth, SigningSecret};
 use crate::clock::Clock;
@@ -28,6 +28,11 @@ use crate::telemetry::Metrics;
 const FILES: usize = 64;
 /// Kept of a drain's time for what follows the clients' leaving: requests under way, the journal's end.
 const AFTER_CLIENTS: Duration = Duration::from_secs(1);
+/// What another process holds is waited for: one that was killed gives back its lock and its address when the
+/// kernel has taken it apart, and with thousands of sockets its successor may be there before that.
+const HELD_MAX: Duration = Duration::from_secs(3);
+/// Between two tries.
+const HELD_RETRY: Duration = Duration::from_millis(50);
 /// How often server time is compared with the wall clock.
 const CLOCK_CHECK: Duration = Duration::from_secs(10);
 /// From here on a difference is worth a line.
@@ -84,6 +89,35 @@ pub struct Serving {
     requests: mpsc::Receiver<()>,
 }
 
+impl StartError {
+    /// Another process holds what is needed, and may be about to end.
+    fn is_held(&self) -> bool {
+        match self {
+            Self::Listen { cause, .. } => cause.kind() == io::ErrorKind::AddrInUse,
+            Self::Journal(error) => matches!(error, OpenError::Taken { .. }),
+            _ => false,
+        }
+    }
+}
+
+/// Tries until it works, fails for another reason, or what another process holds was held for too long.
+async fn once_free<T>(mut start: impl FnMut() -> Result<T, StartError>) -> Result<T, StartError> {
+    let until = Instant::now() + HELD_MAX;
+    let mut said = false;
+    loop {
+        match start() {
+            Err(error) if error.is_held() && Instant::now() < until => {
+                if !said {
+                    tracing::warn!(%error, within_seconds = HELD_MAX.as_secs(), "waiting for another process to end");
+                }
+                said = true;
+                sleep(HELD_RETRY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
 impl Serving {
     /// Opens the data folder, loads the rooms that must be loaded, and serves.
     ///
@@ -91,14 +125,17 @@ impl Serving {
     ///
     /// See [`StartError`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let main = listen(config.listen)?;
-        let metrics_only = config.metrics_listen.map(listen).transpose()?;
+        let main = once_free(|| listen(config.listen)).await?;
+        let metrics_only = match config.metrics_listen {
+            Some(address) => Some(once_free(|| listen(address)).await?),
+            None => None,
+        };
         make_data_folder(&config)?;
 
         let metrics = Metrics::new()?;
         let clock = Clock::start();
         let auth = Arc::new(auth(&config)?);
-        let (journal, commits) = open_journal(&config, &metrics)?;
+        let (journal, commits) = once_free(|| Ok(open_journal(&config, &metrics)?)).await?;
         let hub = Hub::open(journal.clone(), auth.clone(), clock, metrics.clone(), config.limits()).await?;
         // Only this function sets it.
         let _ = commits.set(Arc::downgrade(&hub));

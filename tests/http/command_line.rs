@@ -1,5 +1,7 @@
 //! The program itself: its exit status, its one sentence, its end.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
@@ -166,6 +168,22 @@ fn a_data_folder_serves_one_process_and_an_address_one_listener() {
     let (status, _, stderr) = ended(hubbub(&["--listen", &process.address.to_string(), "--data", other]));
     assert_eq!(status, Some(1), "{stderr}");
     assert!(stderr.contains("cannot be listened on"), "{stderr}");
+}
+
+#[test]
+fn a_server_that_starts_while_the_old_one_is_dying_waits_for_its_lock() {
+    let mut process = Process::start(&[]);
+    let mut next = hubbub(&["--listen", "127.0.0.1:0", "--log", "json", "--data"]);
+    let mut next = next.arg(process.data()).stderr(Stdio::piped()).spawn().expect("starts");
+    let said = BufReader::new(next.stderr.take().expect("is piped")).lines();
+    let mut said = said.map(|line| line.expect("text"));
+    let waits = said.find(|line| line.contains("waiting for another process to end"));
+    assert!(waits.is_some_and(|line| line.contains("in use by another process")));
+    process.kill();
+    let serves = said.find(|line| line.contains("\"message\":\"serving\""));
+    next.kill().expect("it runs");
+    next.wait().expect("it was started here");
+    assert!(serves.is_some(), "it gave up");
 }
 
 #[tokio::test]
