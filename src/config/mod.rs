@@ -58,6 +58,8 @@ pub struct Config {
     pub rates: bool,
     /// How long a request's head may take.
     pub header_timeout: Duration,
+    /// How long a WebSocket may take nothing while something waits for it.
+    pub stall_timeout: Duration,
     /// How the log is written.
     pub log: LogFormat,
     /// What is logged.
@@ -73,6 +75,7 @@ impl Config {
             display_budget: self.display_budget,
             unattended_ms: self.unattended.as_millis() as u64,
             rates: self.rates,
+            stall_ms: self.stall_timeout.as_millis() as u64,
         }
     }
 

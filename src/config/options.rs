@@ -191,6 +191,13 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header_timeout_ms: Option<u64>,
 
+    /// Milliseconds that a WebSocket whose buffers are full may take nothing; then it is closed and told to come
+    /// back. Default 30000, 1000 to 600000. Too few: phones in a tunnel are cut. Too many: dead connections
+    /// hold their places.
+    #[arg(long, env = "HUBBUB_STALL_TIMEOUT_MS", value_name = "MS", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_timeout_ms: Option<u64>,
+
     /// How the log is written, to standard error. Default pretty.
     #[arg(long, env = "HUBBUB_LOG", value_name = "FORMAT", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -305,6 +312,7 @@ impl Options {
             unattended_minutes: self.unattended_minutes.or(below.unattended_minutes),
             no_rates: self.no_rates.or(below.no_rates),
             header_timeout_ms: self.header_timeout_ms.or(below.header_timeout_ms),
+            stall_timeout_ms: self.stall_timeout_ms.or(below.stall_timeout_ms),
             log: self.log.or(below.log),
             log_filter: self.log_filter.or(below.log_filter),
         }
@@ -364,6 +372,12 @@ impl Options {
                 100,
                 60_000,
             )?),
+            stall_timeout: Duration::from_millis(within(
+                "--stall-timeout-ms",
+                self.stall_timeout_ms.unwrap_or(30_000),
+                1_000,
+                600_000,
+            )?),
             log: self.log.unwrap_or_default(),
             log_filter: checked_filter(self.log_filter.unwrap_or_else(|| "info".to_owned()))?,
         })
@@ -413,6 +427,7 @@ impl From<&Config> for Options {
             unattended_minutes: Some(config.unattended.as_secs() / 60),
             no_rates: Some(!config.rates),
             header_timeout_ms: Some(config.header_timeout.as_millis() as u64),
+            stall_timeout_ms: Some(config.stall_timeout.as_millis() as u64),
             log: Some(config.log),
             log_filter: Some(config.log_filter.clone()),
         }

@@ -48,6 +48,8 @@ pub struct Limits {
     pub unattended_ms: u64,
     /// Checks rates of comments and likes: off only for benches.
     pub rates: bool,
+    /// How long a full socket may take nothing before it is closed, ms.
+    pub stall_ms: u64,
 }
 
 /// Why a command was not done.

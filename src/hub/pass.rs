@@ -12,7 +12,6 @@ use super::connection::{Connection, Flushed, Written};
 use super::feed::{Feed, PASSES, Shared, raw_frame};
 use super::mailbox::{Lane, Refused, Work};
 use super::room_handle::RoomHandle;
-use crate::auth::Auth;
 use crate::protocol::{Close, FeedKind, Message};
 use crate::room::{Actor, Timestamp};
 
@@ -25,8 +24,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const PING_MS: u64 = 25_000;
 /// A connection from which nothing was heard for two pings is gone.
 const SILENT_MS: u64 = 2 * PING_MS + 5_000;
-/// A full socket that takes nothing for this long is closed.
-const SLOW_MS: u64 = 30_000;
 /// A close frame that cannot be written within this time is given up.
 const CLOSE_MS: u64 = 5_000;
 /// Pages that a pass asks what they have; all passes together 200.
@@ -95,7 +92,7 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
     let now = handle.hub.clock.now();
     let ping = raw_frame(0x9, handle.head().to_string().as_bytes());
     for (index, connection) in connections.iter().enumerate() {
-        look_after(connection, &handle.hub.auth, index as u64, now, &ping);
+        look_after(handle, connection, index as u64, now, &ping);
         handle.hub.metrics.lag_batches.observe(connection.lag() as f64);
     }
     if feed.kind == FeedKind::Stage && handle.backstage.followers() > 0 {
@@ -103,17 +100,19 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
     }
 }
 
-fn look_after(connection: &Connection, auth: &Auth, index: u64, now: Timestamp, ping: &Bytes) {
+fn look_after(handle: &RoomHandle, connection: &Connection, index: u64, now: Timestamp, ping: &Bytes) {
+    let stall_ms = handle.hub.limits.stall_ms;
     let expired = connection.expires_at.is_some_and(|at| at <= now);
-    let revoked = matches!(connection.actor, Actor::Operator(person) if auth.is_revoked(person));
+    let revoked = matches!(connection.actor, Actor::Operator(person) if handle.hub.auth.is_revoked(person));
     let since = |at: &std::sync::atomic::AtomicU64| now.since(Timestamp(at.load(Ordering::Relaxed)));
     if connection.is_closing() {
-        if since(&connection.written_at) > SLOW_MS + CLOSE_MS || since(&connection.heard_at) > SILENT_MS + CLOSE_MS {
+        if since(&connection.written_at) > stall_ms + CLOSE_MS || since(&connection.heard_at) > SILENT_MS + CLOSE_MS {
             connection.abandon();
         }
     } else if expired || revoked {
         connection.close(Close::NotAllowed);
-    } else if connection.is_blocked() && since(&connection.written_at) > SLOW_MS {
+    } else if connection.is_blocked() && since(&connection.written_at) > stall_ms {
+        tracing::debug!(room = %handle.id, stall_ms, "a connection that takes nothing is closed (--stall-timeout-ms)");
         connection.close(Close::Slow);
     } else if since(&connection.heard_at) > SILENT_MS {
         connection.close(Close::Silent);

@@ -20,7 +20,7 @@ pub enum Close {
     TooBig,
     /// 4000: the server restarts; come back after the delay in `bye`.
     Restart,
-    /// 4001: no progress for 30 s; come back when the network does.
+    /// 4001: it took nothing for 30 s, unless the server is told otherwise; come back when the network does.
     Slow,
     /// 4002: no pong for two intervals.
     Silent,

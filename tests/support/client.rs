@@ -121,10 +121,21 @@ impl Client {
 
     /// The same, where the connection may break.
     pub(crate) async fn try_ask(&mut self, cmd: &str, args: Value) -> Result<Result<Answer, Problem>, Over> {
+        let id = self.send(cmd, args).await?;
+        self.reply(id).await
+    }
+
+    /// Sends a request; its reply can be awaited under the id that this gives.
+    pub(crate) async fn send(&mut self, cmd: &str, args: Value) -> Result<u64, Over> {
         let id = self.next_id;
         self.next_id += 1;
         let request = json!({"id": id, "cmd": cmd, "args": args}).to_string();
         self.socket.send(Frame::text(request)).await.map_err(|_| Over::Broken)?;
+        Ok(id)
+    }
+
+    /// Awaits the reply to a request; what else comes meanwhile is kept, replies to later requests are not.
+    pub(crate) async fn reply(&mut self, id: u64) -> Result<Result<Answer, Problem>, Over> {
         loop {
             match self.receive().await? {
                 Message::Ok { re, answer, .. } if re == id => return Ok(Ok(answer)),

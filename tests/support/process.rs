@@ -148,14 +148,19 @@ impl Process {
 
     /// Waits for a line with this text, and gives it.
     pub(crate) fn until_said(&self, wanted: &str) -> String {
+        self.until_said_times(1, wanted)
+    }
+
+    /// Waits for so many lines with this text, and gives the last.
+    pub(crate) fn until_said_times(&self, times: usize, wanted: &str) -> String {
         let until = Instant::now() + PATIENCE;
         let mut text = self.said.text.lock();
         loop {
-            if let Some(line) = text.lines().find(|line| line.contains(wanted)) {
+            if let Some(line) = text.lines().filter(|line| line.contains(wanted)).nth(times - 1) {
                 return line.to_owned();
             }
             let late = self.said.more.wait_until(&mut text, until).timed_out();
-            assert!(!late, "nobody said {wanted}, but\n{text}");
+            assert!(!late, "{wanted} was not said {times} times, but\n{text}");
         }
     }
 }

@@ -53,7 +53,8 @@ pub(crate) async fn converse(address: SocketAddr, request: &str) -> (Answer, Tcp
     (answer, socket)
 }
 
-async fn read(socket: &mut TcpStream) -> Answer {
+/// Reads the answer to a request.
+pub(crate) async fn read(socket: &mut TcpStream) -> Answer {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match socket.read_u8().await {

@@ -64,6 +64,21 @@ impl Rest {
         raw::get(self.address, path, "").await
     }
 
+    /// Memory of the server's process.
+    pub(crate) async fn resident_bytes(&self) -> u64 {
+        self.metric("process_resident_memory_bytes ").await
+    }
+
+    /// The value of a metric; its name with labels, and what stands between it and the value.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.page("/metrics").await.text(200);
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value
+            .unwrap_or_else(|| panic!("{name} is not in\n{metrics}"))
+            .parse()
+            .unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str, token: &str) -> Told {
         self.send(self.request(Method::GET, path, token)).await
     }

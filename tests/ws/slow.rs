@@ -1,43 +1,81 @@
-//! Viewers that do not read harm nobody else, and are told what they missed.
+//! Viewers that do not read harm nobody else and cost a bounded amount, are told what they missed, and are
+//! closed when they take nothing for too long.
 
-use futures_util::SinkExt;
-use hubbub::protocol::{Encoding, Message};
+use std::collections::BTreeSet;
+
+use hubbub::protocol::{Close, Encoding, Message};
+use hubbub::room::stage::StageEvent;
 use serde_json::json;
-use tokio::net::TcpSocket;
-use tokio_tungstenite::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::support::PATIENCE;
 use crate::support::client::{Client, read};
 use crate::support::process::Process;
+use crate::support::raw::{self, handshake, hello};
 
-/// Each comment is a batch of its own here. The ring keeps 1,024; the sockets' buffers, small on this side and
-/// bounded on the server's, hold less than 2,000 frames of 300 bytes.
-const COMMENTS: usize = 4_000;
+/// A viewer who has joined, with a small buffer, and reads nothing.
+async fn deaf(server: &Process) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    let mut socket = socket.connect(server.address).await.expect("the server listens");
+    let request = handshake(server.address, "show", "");
+    socket.write_all(request.as_bytes()).await.expect("open");
+    raw::read(&mut socket).await;
+    socket.write_all(&hello()).await.expect("open");
+    socket
+}
+
+/// The host says so much, so many comments at once, and Ann, who reads, gets all of it without a gap.
+async fn much_is_said(host: &mut Client, ann: &mut Client, comments: usize, at_once: usize) {
+    // The longest comments in bytes that there are.
+    let texts: Vec<_> = (0..comments)
+        .map(|n| format!("{n} {}", "\u{1f484}".repeat(190)))
+        .collect();
+    let says = async {
+        for (n, text) in texts.iter().enumerate() {
+            let id = host
+                .send("comment", json!({"nonce": n.to_string(), "text": text}))
+                .await
+                .expect("open");
+            if n % at_once == at_once - 1 {
+                let last = host.reply(id).await.expect("open");
+                last.expect("staff may always speak");
+            }
+        }
+    };
+    let hears = async {
+        let mut wanted: BTreeSet<_> = texts.iter().map(String::as_str).collect();
+        while !wanted.is_empty() {
+            for event in ann.events().await {
+                if let StageEvent::Comment(shown) = event {
+                    wanted.remove(shown.text.as_str());
+                }
+            }
+        }
+    };
+    tokio::join!(says, hears);
+}
+
+async fn host(server: &Process) -> Client {
+    Client::join(server.address, "show", json!({"token": server.operator}))
+        .await
+        .expect("an operator")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_that_does_not_read_is_told_what_it_skipped_and_others_miss_nothing() {
     let server = Process::start(&["--no-rates"]);
     server.live_room("show").await;
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let socket = socket.connect(server.address).await.expect("the server listens");
-    let url = format!("ws://{}/ws/show", server.address);
-    let (mut deaf, _) = tokio_tungstenite::client_async(url, MaybeTlsStream::Plain(socket))
-        .await
-        .expect("a handshake");
-    let hello = json!({"id": 0, "cmd": "hello", "args": {"name": "Deaf"}}).to_string();
-    deaf.send(Frame::text(hello)).await.expect("open");
+    let deaf = deaf(&server).await;
     let mut ann = Client::viewer(server.address, "show", "Ann").await;
-    let mut host = Client::join(server.address, "show", json!({"token": server.operator}))
-        .await
-        .expect("an operator");
-    for n in 0..COMMENTS {
-        let text = format!("{n} {}", "x".repeat(190));
-        host.ask("comment", json!({"nonce": n.to_string(), "text": text}))
-            .await
-            .expect("staff may always speak");
-        ann.until_comment(&text).await;
-    }
+    // A ring keeps 1,024 batches, the sockets' buffers hold less than 500 comments of this size.
+    much_is_said(&mut host(&server).await, &mut ann, 6_000, 3).await;
+    let mut deaf = WebSocketStream::from_raw_socket(MaybeTlsStream::Plain(deaf), Role::Client, None).await;
     let (from, to) = loop {
         match read(&mut deaf, Encoding::Json).await {
             Ok(Message::Skipped { from, to }) => break (from, to),
@@ -50,4 +88,63 @@ async fn a_viewer_that_does_not_read_is_told_what_it_skipped_and_others_miss_not
         Ok(Message::Keyframe(keyframe)) => assert_eq!(keyframe.offset, to),
         other => panic!("instead of the keyframe came {other:?}"),
     }
+}
+
+/// Bytes that the kernel holds on this machine for what the listener of an address has not been able to send.
+fn unsent(server: &Process) -> u64 {
+    let port = format!(":{:04X} ", server.address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let lines = table.lines().filter(|line| line.split_at(20).0.contains(&port));
+    let queues = lines.filter_map(|line| line.split_whitespace().nth(4)?.split_once(':'));
+    queues
+        .map(|(sending, _)| u64::from_str_radix(sending, 16).expect("a number"))
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_viewers_that_take_nothing_cost_a_bounded_amount_and_are_told_to_come_back() {
+    const DEAF: usize = 200;
+    let server = Process::start(&[
+        "--no-rates",
+        "--stall-timeout-ms",
+        "4000",
+        "--log-filter",
+        "hubbub=debug",
+    ]);
+    server.live_room("show").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut host = host(&server).await;
+    let mut crowd = Vec::new();
+    for _ in 0..DEAF {
+        crowd.push(deaf(&server).await);
+    }
+    // The room's own memory grows first: its ring, its last comments.
+    much_is_said(&mut host, &mut ann, 1_000, 30).await;
+    let before = server.resident_bytes().await;
+    much_is_said(&mut host, &mut ann, 5_000, 30).await;
+    let (after, unsent) = (server.resident_bytes().await, unsent(&server));
+    // 4 MB were said; with a copy for each that would be 800 MB.
+    let grown = after.saturating_sub(before);
+    println!("{grown} bytes more, {unsent} in the kernel");
+    assert!(grown < 64 << 20, "{before} -> {after}");
+    assert!(unsent < DEAF as u64 * (512 << 10), "{unsent}");
+
+    server.until_said_times(DEAF, "a connection that takes nothing is closed");
+    let mut ends = JoinSet::new();
+    for mut deaf in crowd {
+        ends.spawn(async move { raw::close_code(&mut deaf).await });
+    }
+    // Who takes nothing for five more seconds is given up without the close frame.
+    let ends = ends.join_all().await;
+    assert!(ends.contains(&Some(Close::Slow.code())), "{ends:?}");
+    assert!(
+        ends.iter().flatten().all(|code| *code == Close::Slow.code()),
+        "{ends:?}"
+    );
+    let counted =
+        async { while server.metric("hubbub_connections_closed_total{code=\"4001\"} ").await < DEAF as u64 {} };
+    timeout(PATIENCE, counted).await.expect("all of them are closed");
+    ann.ask("comment", json!({"nonce": "1", "text": "still here"}))
+        .await
+        .expect("Ann was never disturbed");
 }
