@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accept::Places;
-use api::{Guesses, Transcripts};
+use api::{Copies, Guesses, Transcripts};
 use tokio::sync::Mutex;
 
 use crate::auth::Auth;
@@ -48,6 +48,8 @@ pub struct App {
     pub places: Arc<Places>,
     /// Wrong codes by address.
     guesses: Arc<Guesses>,
+    /// Shows that hosts ran again lately.
+    copies: Arc<Copies>,
     /// Transcripts of draws that were made lately.
     transcripts: Arc<Transcripts>,
     /// Held by a conditional change from its condition to its command.
@@ -74,6 +76,7 @@ impl App {
             metrics,
             clock,
             guesses: Arc::default(),
+            copies: Arc::default(),
             transcripts: Arc::default(),
             changing: Arc::default(),
             draining: Arc::default(),

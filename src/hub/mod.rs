@@ -220,7 +220,7 @@ impl Hub {
             return Err(CommandError::Draining);
         }
         let lane = Lane::of(&actor, &command);
-        let new = matches!(command, Command::Create(_));
+        let new = matches!(command, Command::Create(_) | Command::CreateFor(_));
         let (sender, receiver) = oneshot::channel();
         let work = Work::Command {
             actor,

@@ -814,7 +814,11 @@ impl Audience {
             ShowEvent::Started {} | ShowEvent::Resumed {} => self.live.go(at),
             ShowEvent::Paused {} => self.live.stop(at),
             ShowEvent::Ended { due, .. } => self.end(at.min(*due)),
-            ShowEvent::Created { .. } | ShowEvent::Changed(_) | ShowEvent::Ending { .. } | ShowEvent::EndUndone {} => {}
+            ShowEvent::Created { .. }
+            | ShowEvent::Changed(_)
+            | ShowEvent::Ending { .. }
+            | ShowEvent::EndUndone {}
+            | ShowEvent::SummedUp { .. } => {}
         }
     }
 }

@@ -55,6 +55,8 @@ pub enum Actor {
 pub enum Command {
     // show
     Create(show::Create),
+    #[serde(skip)]
+    CreateFor(show::CreateFor),
     Change(show::Change),
     Start(Empty),
     Pause(Empty),
@@ -288,6 +290,7 @@ impl Room {
         if self.head == 0 {
             return match command {
                 Command::Create(create) => show::create(actor, create),
+                Command::CreateFor(create) => show::create_for(actor, create),
                 _ => Err(Refusal::UnknownRoom),
             };
         }
@@ -333,6 +336,7 @@ impl Room {
     ) -> Result<Decision, Refusal> {
         match command {
             Command::Create(create) => show::create_again(self, create),
+            Command::CreateFor(create) => show::create_for_again(self, create),
             Command::Change(change) => show::change(self, change, now),
             Command::Start(_) => show::start(self, now),
             Command::Pause(_) => show::pause(self, now),
@@ -452,7 +456,8 @@ impl Event {
     /// fixed order: what the record keeps apart, so that it can be erased.
     pub fn personal(&mut self, each: &mut dyn FnMut(Option<ViewerNo>, &mut Personal)) {
         match self {
-            Self::Show(_) | Self::Attendance(_) => {}
+            Self::Show(event) => event.personal(each),
+            Self::Attendance(_) => {}
             Self::Staff(event) => event.personal(each),
             Self::Audience(event) => event.personal(each),
             Self::Comment(event) => event.personal(each),

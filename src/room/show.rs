@@ -3,8 +3,12 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::stage::{ShowCard, ShowChange, ShownDetails, StaffOnly, StageEvent};
-use super::{Actor, Answer, Decision, Event, Hash, Luck, Refusal, Room, Timestamp, discount, draw, text};
+use super::staff::{Role, StaffEvent};
+use super::stage::{ShowCard, ShowChange, ShownDetails, StaffOnly, StageEvent, Summary};
+use super::{
+    Actor, Answer, Decision, Event, Hash, Luck, PersonId, Personal, Refusal, Room, Timestamp, ViewerNo, discount, draw,
+    text,
+};
 
 /// After End, this long can be undone.
 pub const END_UNDO_MS: u64 = 10_000;
@@ -12,6 +16,8 @@ pub const END_UNDO_MS: u64 = 10_000;
 pub const GRACE_MS_MAX: u64 = 30 * 60_000;
 /// A show on air without viewers, without staff and without any event for this long ends by itself: 2 h.
 pub const DESERTED_MS: u64 = 2 * 3_600_000;
+/// The numbers of a show in their event, as JSON: those of the largest show of 100 discounts have 25 KiB.
+pub const SUMMARY_BYTES_MAX: usize = 32 * 1024;
 /// Most hashtags.
 pub const TAGS_MAX: usize = 5;
 /// Most entries of the menu.
@@ -175,6 +181,16 @@ pub struct Create {
     pub details: Details,
 }
 
+/// Makes the room for a host who runs a show of theirs again: they are its first member. The server asks for it,
+/// having seen that they are the host of the room which is copied. The same again is a retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateFor {
+    /// What is shown about it.
+    pub details: Details,
+    /// Who, the same person as in the other room.
+    pub host: PersonId,
+}
+
 /// Changes what is given; `null` clears what may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -265,6 +281,13 @@ pub enum ShowEvent {
         /// Until when codes can be used.
         redeem_until: Timestamp,
     },
+    /// The numbers of the show that is over, once its last draw is revealed: in the event, so that every page
+    /// gets them with it instead of asking all at once.
+    SummedUp {
+        /// The numbers then, at most [`SUMMARY_BYTES_MAX`] as JSON. Prizes claimed and codes redeemed later are
+        /// in keyframes.
+        summary: Summary,
+    },
 }
 
 /// The show's part of the room's state.
@@ -287,6 +310,8 @@ pub struct Show {
     pub live_ms_before: u64,
     /// Since when it has been live without a pause.
     pub live_since: Option<Timestamp>,
+    /// Its numbers were told.
+    summed_up: bool,
 }
 
 /// An end that was asked for and can still be undone.
@@ -319,6 +344,35 @@ pub(super) fn create(actor: &Actor, create: &Create) -> Result<Decision, Refusal
 pub(super) fn create_again(room: &Room, create: &Create) -> Result<Decision, Refusal> {
     let same = room.show.created == Some(create.details.checked()?.fingerprint());
     let retry = same.then(|| Decision::again(Answer::Done {}));
+    retry.ok_or(Refusal::IdempotencyConflict)
+}
+
+/// A room of which nothing has been decided yet gets its details and its host.
+pub(super) fn create_for(actor: &Actor, create: &CreateFor) -> Result<Decision, Refusal> {
+    if *actor != Actor::Server {
+        return Err(Refusal::NotAllowed);
+    }
+    let details = create.details.checked()?;
+    let (person, role) = (create.host, Role::Host);
+    let joined = StaffEvent::Joined {
+        person,
+        role,
+        name: Personal(details.host.clone()),
+        invitation: None,
+    };
+    Ok(Decision {
+        events: vec![ShowEvent::Created { details }.into(), joined.into()],
+        answer: Answer::Joined { person, role },
+    })
+}
+
+/// The room exists already: a retry finds it made for the same host.
+pub(super) fn create_for_again(room: &Room, create: &CreateFor) -> Result<Decision, Refusal> {
+    let same = room.show.created == Some(create.details.checked()?.fingerprint());
+    let member = room.staff.members.get(&create.host);
+    let (person, role) = (create.host, Role::Host);
+    let theirs = same && member.is_some_and(|member| member.role == role);
+    let retry = theirs.then(|| Decision::again(Answer::Joined { person, role }));
     retry.ok_or(Refusal::IdempotencyConflict)
 }
 
@@ -556,8 +610,13 @@ pub(super) fn undo_end(room: &Room, _now: Timestamp) -> Result<Decision, Refusal
 }
 
 /// The end: as the host asked for it, or because nobody was there any more. What is open closes with it; a
-/// draw is drawn unless the host chose to cancel it, since its entries were promised a chance.
+/// draw is drawn unless the host chose to cancel it, since its entries were promised a chance. After the end:
+/// its numbers.
 pub(super) fn due(room: &Room, due: Timestamp, now: Timestamp, luck: &mut Luck) -> Vec<Event> {
+    if room.show.state == State::Ended {
+        let summary = room.summary(now).fit(SUMMARY_BYTES_MAX);
+        return vec![ShowEvent::SummedUp { summary }.into()];
+    }
     let ending = room.show.ending;
     let grace_ms = ending.map_or(0, |ending| ending.grace_ms);
     let open_draw = ending.and_then(|ending| ending.open_draw);
@@ -574,7 +633,11 @@ pub(super) fn due(room: &Room, due: Timestamp, now: Timestamp, luck: &mut Luck) 
 impl Show {
     /// An end that was asked for, or the one of a show on air in which nothing at all happens any more: no
     /// viewers, no page of the staff, and no event of any kind for [`DESERTED_MS`].
+    /// After the end: at once, or when the draw under way is revealed, its numbers.
     pub(super) fn next_deadline(&self, room: &Room) -> Option<Timestamp> {
+        if self.state == State::Ended {
+            return self.ended_at.filter(|_| !self.summed_up && !room.draws.is_under_way());
+        }
         let deserted = self.state.on_air() && room.audience.totals.watching == 0;
         let asked = self.ending.map(|ending| ending.ends_at);
         let quiet = room.attendance.quiet_since().filter(|_| deserted);
@@ -624,6 +687,7 @@ impl Show {
                 self.ended_at = Some(at);
                 self.redeem_until = Some(*redeem_until);
             }
+            ShowEvent::SummedUp { .. } => self.summed_up = true,
         }
     }
 
@@ -664,6 +728,12 @@ impl Show {
 }
 
 impl ShowEvent {
+    pub(super) fn personal(&mut self, each: &mut dyn FnMut(Option<ViewerNo>, &mut Personal)) {
+        let Self::SummedUp { summary } = self else { return };
+        let winners = summary.draws.iter_mut().flat_map(|draw| &mut draw.winners);
+        winners.for_each(|winner| each(Some(winner.by), &mut winner.name));
+    }
+
     pub(super) fn stage(&self) -> Option<StageEvent> {
         let change = match self {
             Self::Created { details } => ShowChange::Created(details.shown()),
@@ -685,6 +755,7 @@ impl ShowEvent {
             Self::Ended { redeem_until, .. } => ShowChange::Ended {
                 redeem_until: *redeem_until,
             },
+            Self::SummedUp { summary } => return Some(StageEvent::Summary(summary.clone())),
         };
         Some(StageEvent::Show(change))
     }
@@ -702,6 +773,7 @@ impl ShowEvent {
 #[cfg(test)]
 mod tests {
     use super::super::audience::Totals;
+    use super::super::stage::DrawSummary;
     use super::super::{Command, Empty, Offset, PersonId, RoomId};
     use super::*;
 
@@ -917,6 +989,124 @@ mod tests {
             let phase = serde_json::to_string(&room.stage().draws[0].phase).expect("serialisable");
             assert!(phase.contains(outcome), "{choice}: {phase}");
         }
+    }
+
+    #[test]
+    fn the_numbers_come_once_after_the_end_and_the_last_draws_reveal() {
+        let mut room = made(details("Lipsticks"));
+        for command in [
+            r#"{"cmd":"start","args":{}}"#,
+            r#"{"cmd":"prepare_draw","args":{"id":"d","rules":{"prize":"p","winners":1,"open_ms":60000,
+                "eligibility":{"phrase":{"phrase":"red"}}}}}"#,
+            r#"{"cmd":"open_draw","args":{"draw":"d"}}"#,
+            r#"{"cmd":"end","args":{"open_draw":"draw"}}"#,
+        ] {
+            run(&mut room, serde_json::from_str(command).expect("a command"), 0).expect("done");
+        }
+        let mut fired = |now| {
+            let fired = room.fire_due(Timestamp(now), &mut Luck::new([2; 32])).into_iter();
+            fired
+                .filter(|event| matches!(event, Event::Show(ShowEvent::SummedUp { .. })))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fired(END_UNDO_MS), [], "the draw is locked");
+        let numbers = fired(END_UNDO_MS + 60_000);
+        let [Event::Show(ShowEvent::SummedUp { summary })] = &numbers[..] else {
+            panic!("{numbers:?}");
+        };
+        assert_eq!((summary.live_ms, summary.draws.len()), (END_UNDO_MS, 1));
+        let shown = numbers[0].stage(1);
+        assert_eq!(shown, Some(StageEvent::Summary(summary.clone())));
+        assert_eq!(fired(END_UNDO_MS + 120_000), []);
+    }
+
+    #[test]
+    fn names_of_winners_in_the_numbers_can_be_erased() {
+        let winner = draw::Winner {
+            entry: 3,
+            by: ViewerNo(7),
+            name: "Ann".into(),
+        };
+        let row = DrawSummary {
+            id: super::super::Key::new("d").expect("good"),
+            prize: "p".into(),
+            entries: 3,
+            winners: vec![winner],
+            won: 1,
+            claimed: 0,
+            cancelled: false,
+        };
+        let summary = Summary {
+            draws: vec![row],
+            ..Summary::default()
+        };
+        let mut event = Event::from(ShowEvent::SummedUp { summary });
+        let mut found = Vec::new();
+        event.personal(&mut |viewer, name| found.push((viewer, std::mem::take(&mut name.0))));
+        assert_eq!(found, [(Some(ViewerNo(7)), "Ann".to_owned())]);
+    }
+
+    #[test]
+    fn the_numbers_of_a_very_large_show_fit_their_event() {
+        let row = |n: u32| DrawSummary {
+            id: super::super::Key::new(&format!("d{n}")).expect("good"),
+            prize: "p".repeat(100),
+            entries: 3,
+            winners: Vec::new(),
+            won: 0,
+            claimed: 0,
+            cancelled: false,
+        };
+        let summary = Summary {
+            draws: (0..1_000).map(row).collect(),
+            ..Summary::default()
+        };
+        let fitted = summary.fit(SUMMARY_BYTES_MAX);
+        let bytes = serde_json::to_vec(&fitted).expect("serialisable").len();
+        assert!(
+            (SUMMARY_BYTES_MAX - 2_000..=SUMMARY_BYTES_MAX).contains(&bytes),
+            "{bytes}"
+        );
+        assert_eq!(
+            fitted.draws.last().map(|draw| draw.id.as_str().to_owned()),
+            Some("d999".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_room_for_a_host_is_made_by_the_server_alone_and_has_them_as_its_host() {
+        let mut room = Room::new(RoomId::new("again").expect("good"));
+        let host = PersonId(5);
+        let create = |title: &str, host| {
+            Command::CreateFor(CreateFor {
+                details: details(title),
+                host,
+            })
+        };
+        let luck = &mut Luck::new([0; 32]);
+        for actor in [OPERATOR, Actor::Staff(host)] {
+            let refused = room.decide(&actor, &create("Lipsticks", host), Timestamp(0), luck);
+            assert_eq!(refused, Err(Refusal::NotAllowed));
+        }
+        let role = Role::Host;
+        for _ in 0..2 {
+            let decision = room
+                .decide(&Actor::Server, &create("Lipsticks", host), Timestamp(0), luck)
+                .expect("made");
+            decision.events.iter().for_each(|event| room.apply(event, Timestamp(0)));
+            assert_eq!(decision.answer, Answer::Joined { person: host, role });
+        }
+        assert_eq!(
+            (room.head, room.staff.members[&host].role),
+            (2, role),
+            "the retry changed nothing"
+        );
+        for other in [create("Lipsticks", PersonId(6)), create("Other", host)] {
+            let conflict = room.decide(&Actor::Server, &other, Timestamp(1), luck);
+            assert_eq!(conflict, Err(Refusal::IdempotencyConflict));
+        }
+        let start = Command::Start(Empty {});
+        assert!(room.decide(&Actor::Staff(host), &start, Timestamp(1), luck).is_ok());
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Need {
             | Command::OpenDiscount(_)
             | Command::CloseDiscount(_) => Self::Actions,
             Command::Redeem(_) => Self::Store,
-            Command::Pulse(_) | Command::SetDisplayBudget(_) => Self::Server,
+            Command::CreateFor(_) | Command::Pulse(_) | Command::SetDisplayBudget(_) => Self::Server,
         }
     }
 }
@@ -619,7 +619,7 @@ impl StaffEvent {
 mod tests {
     use super::super::audience::{Pulse, Visitor};
     use super::super::comment::SetDisplayBudget;
-    use super::super::show::{Create, Details};
+    use super::super::show::{Create, CreateFor, Details};
     use super::super::{RoomId, ViewerId};
     use super::*;
 
@@ -737,12 +737,17 @@ mod tests {
         close_discount {"discount":"d"}                             | . . x x x . . x . .
         claim {"discount":"d","unit":1}                             | x . . . . . . . . .
         redeem {"code":"c","order":"o"}                             | . . x x x x . x x .
+        (create_for)                                                | . . . . . . . . . x
         (pulse)                                                     | . . . . . . . . . x
         (set_display_budget)                                        | . . . . . . . . . x
     "#;
 
     fn sample(name: &str, args: &str) -> Command {
         match name {
+            "(create_for)" => Command::CreateFor(CreateFor {
+                details: Details::default(),
+                host: HOST,
+            }),
             "(pulse)" => Command::Pulse(Pulse::default()),
             "(set_display_budget)" => Command::SetDisplayBudget(SetDisplayBudget { per_second: None }),
             _ => serde_json::from_str(&format!(r#"{{"cmd":"{name}","args":{args}}}"#))
@@ -792,7 +797,7 @@ mod tests {
         for name in known.split('`').skip(1).step_by(2) {
             assert!(rows.contains(&name), "{name}");
         }
-        assert_eq!(known.split('`').count() / 2 + 2, rows.len());
+        assert_eq!(known.split('`').count() / 2 + 3, rows.len());
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub enum StageEvent {
     Modes(Modes),
     /// The show is this now: on every change of details or state.
     Show(ShowChange),
+    /// The numbers of the show: once, after its end.
+    Summary(Summary),
     /// A discount was opened.
     DiscountOpened(discount::Card),
     /// A discount's claims are closed.
@@ -597,10 +599,23 @@ impl Stage {
         leave_out(&mut self.discounts, 0, |discount| discount.closed.is_some(), &mut over);
         leave_out(&mut self.comments, 0, |_| true, &mut over);
         if let Some(summary) = &mut self.summary {
-            leave_out(&mut summary.discounts, 0, |_| true, &mut over);
-            leave_out(&mut summary.draws, 0, |_| true, &mut over);
+            summary.leave_out_rows(&mut over);
         }
         self
+    }
+}
+
+impl Summary {
+    /// Leaves out the oldest rows until the rest fits.
+    pub(super) fn fit(mut self, bytes_max: usize) -> Self {
+        let mut over = json_bytes(&self).saturating_sub(bytes_max);
+        self.leave_out_rows(&mut over);
+        self
+    }
+
+    fn leave_out_rows(&mut self, over: &mut usize) {
+        leave_out(&mut self.discounts, 0, |_| true, over);
+        leave_out(&mut self.draws, 0, |_| true, over);
     }
 }
 

@@ -18,9 +18,6 @@ import { compact } from "./model/format.js";
 import { locale, speak, t, translate } from "./model/strings.js";
 import { App } from "./viewer/app.js";
 
-/** The numbers of an ended show are asked for within so long, so that not all pages ask at once. */
-const SUMMARY_WITHIN_MS = 8_000;
-
 /** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
@@ -46,7 +43,6 @@ function begin(codec) {
 
   /** @type {{refresh: () => void} | null} */
   let mine = null;
-  let summaryAsked = false;
 
   function showMine() {
     mine = openMine(app, () => (mine = null));
@@ -78,20 +74,12 @@ function begin(codec) {
     mineCount.hidden = !waiting;
     setText(mineCount, waiting ? compact(waiting) : "");
     if (mine) mine.refresh();
-    if (stage && stage.show.state === "ended" && !stage.summary) askSummary();
   }
 
   /** @param {string} phase */
   function stripWords(phase) {
     if (phase === "connecting") return t("connecting");
     return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
-  }
-
-  /** The end comes as an event without the numbers: the keyframe has them. */
-  function askSummary() {
-    if (summaryAsked) return;
-    summaryAsked = true;
-    setTimeout(() => app.connection.refresh(), 500 + Math.random() * SUMMARY_WITHIN_MS);
   }
 
   let drawing = false;

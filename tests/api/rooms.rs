@@ -255,10 +255,47 @@ async fn a_copy_has_what_was_prepared_and_nothing_that_happened() {
         .await
         .text(200);
     assert_eq!(codes, "code\r\nAUTUMN\r\n");
+}
+
+#[tokio::test]
+async fn a_host_runs_their_show_again_and_is_the_host_of_the_copy() {
+    let server = Server::start().await;
+    let host = server.live_room("lipsticks").await;
+    let terms = json!({"title": "Ten", "off": {"percent": 10}, "quota": 5, "closes": "with_show"});
+    let discount = json!({"terms": terms, "codes": {"shared": {"code": "AUTUMN"}}});
+    let path = "/rooms/lipsticks/discounts/ten";
+    server.put(path, &host, discount).await.is(200);
+    let copy = async |id: &str| {
+        let copied = server.post("/rooms/lipsticks/copy", &host, json!({ "id": id })).await;
+        copied.is(201)["token"]["token"].as_str().unwrap().to_owned()
+    };
+    copy("again").await;
+    let token = copy("again").await;
+    let discounts = server.get("/rooms/again/discounts", &token).await.is(200);
+    assert_eq!(discounts["prepared"][0]["terms"]["title"], "Ten");
+    server.post("/rooms/again/start", &token, json!({})).await.is(200);
+    let staff = server.get("/rooms/again/staff", &token).await.is(200);
+    assert_eq!(
+        (staff["members"].as_array().unwrap().len(), &staff["members"][0]["role"]),
+        (1, &json!("host"))
+    );
+    server
+        .post("/rooms/lipsticks/start", &token, json!({}))
+        .await
+        .refused(403, "not_allowed");
+
+    let assistant = server.join("lipsticks", json!({"assistant": "all"}), "Bob").await;
+    for other in [&assistant, &token] {
+        let refused = server.post("/rooms/lipsticks/copy", other, json!({})).await;
+        refused.refused(403, "not_allowed");
+    }
+    for _ in 2..20 {
+        copy("again").await;
+    }
     server
         .post("/rooms/lipsticks/copy", &host, json!({}))
         .await
-        .refused(403, "not_allowed");
+        .refused(429, "rate_limited");
 }
 
 /// The smallest PNG that says something about its maker.

@@ -138,3 +138,12 @@ test("a time without staff stands until somebody is back", () => {
   assert.deepEqual(alone.backstage.unattended, { since: 2500 });
   assert.deepEqual(then(alone, 4000, { attended: {} }).backstage.unattended, { since: 2500, until: 4000 });
 });
+
+test("the numbers come as an event after the end, for viewers and for staff", () => {
+  const summary = { live_ms: 1, viewers: 2, comments: 3, likes: 4, watched_ms: 5, discounts: [], draws: [] };
+  assert.deepEqual(after(joined(), { show: { ended: { redeem_until: 5 } } }, { summary }).stage.summary, summary);
+  const whole = { stage: stage(), draws: [], discounts: [], offstage: [], acts: [], muted: [], summary: { ...summary, likes: 0 } };
+  const begun = reduceBackstage(emptyRoom(), { backstage_keyframe: { epoch: 1, offset: 1, at: 1000, state: whole } });
+  const told = reduceBackstage(begun, { backstage_delta: { follows: 1, offset: 2, at: 2000, events: [{ summary }] } });
+  assert.deepEqual([told.stage.summary, told.backstage.summary], [summary, summary]);
+});

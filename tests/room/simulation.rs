@@ -74,6 +74,7 @@ const EXPECTED: &[&str] = &[
     "lost batch",
     "show ended",
     "without staff",
+    "summed up",
 ];
 
 #[test]
@@ -123,6 +124,7 @@ struct Simulation {
     entries: BTreeMap<(ViewerId, Key), EntryReceipt>,
     draws_opened: u64,
     last_draw: Option<Key>,
+    summed_up: bool,
     seen: BTreeMap<String, u32>,
 }
 
@@ -160,6 +162,7 @@ impl Simulation {
             entries: BTreeMap::new(),
             draws_opened: 0,
             last_draw: None,
+            summed_up: false,
             seen: BTreeMap::new(),
         };
         simulation.hire();
@@ -315,6 +318,11 @@ impl Simulation {
                 self.last_draw = Some(card.id.clone());
             }
             Event::Show(ShowEvent::Ended { .. }) => self.saw("show ended"),
+            Event::Show(ShowEvent::SummedUp { summary }) => {
+                assert_eq!(*summary, self.room.summary(Timestamp(self.now)), "the numbers");
+                assert!(!std::mem::replace(&mut self.summed_up, true), "told twice");
+                self.saw("summed up");
+            }
             _ => {}
         }
         self.secrets.happened(&event, &self.room);

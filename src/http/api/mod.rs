@@ -7,7 +7,6 @@ mod comments;
 pub(super) mod cover;
 mod discounts;
 mod draws;
-mod guesses;
 mod jpeg;
 mod links;
 mod results;
@@ -15,6 +14,7 @@ mod rooms;
 mod sign_in;
 mod staff;
 mod table;
+mod tries;
 
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ use super::error::{Error, ErrorBody, ErrorDetail};
 use crate::room::{Answer, Luck};
 
 pub(super) use draws::Transcripts;
-pub(super) use guesses::Guesses;
+pub(super) use rooms::Copies;
+pub(super) use tries::Guesses;
 
 /// Where the API is.
 pub(super) const PREFIX: &str = "/api/v1";

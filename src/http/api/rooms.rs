@@ -14,19 +14,23 @@ use utoipa_axum::routes;
 
 use super::access::{Caller, Done, DoneBody};
 use super::links::Links;
+use super::sign_in::TokenBody;
+use super::tries::Tries;
 use crate::http::App;
 use crate::http::client::Client;
 use crate::http::error::Error;
 use crate::http::extract::{Json, Path, Query};
 use crate::hub::Listing;
 use crate::room::discount::Closes;
-use crate::room::show::{Access, Change, Create, Details, End, Goals, State as ShowState};
+use crate::room::show::{Access, Change, Create, CreateFor, Details, End, Goals, State as ShowState};
 use crate::room::staff::{Invite, Need, Role};
 use crate::room::stage::{Backstage, ShowCard, Stage};
-use crate::room::{Actor, Answer, Command, Empty, Hash, Key, Offset, RoomId, Timestamp};
+use crate::room::{Actor, Answer, Command, Empty, Hash, Key, Offset, PersonId, RoomId, Timestamp};
 
 /// Rooms in an answer unless told otherwise.
 const LIST_DEFAULT: usize = 100;
+/// Shows that one host may run again in an hour, retries among them.
+const COPIES_MAX: u32 = 20;
 /// Most rooms in an answer.
 const LIST_MAX: usize = 1_000;
 
@@ -150,7 +154,7 @@ struct CreateRoom {
 }
 
 /// A room just made, with the links that its host needs.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 struct CreatedRoom {
     /// Its name in links.
     #[schema(value_type = String)]
@@ -162,6 +166,9 @@ struct CreatedRoom {
     /// Makes the device on which it is opened the host's, once; absent when it was used already.
     #[serde(skip_serializing_if = "Option::is_none")]
     invitation: Option<String>,
+    /// For a host who ran a show of theirs again: their token for this room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenBody>,
 }
 
 /// Make a room. The same id and details again are a retry.
@@ -218,6 +225,7 @@ async fn make(
         after: done.after,
         links,
         invitation,
+        token: None,
     })
 }
 
@@ -387,8 +395,8 @@ struct CopyRoom {
     scheduled_at: Option<Timestamp>,
 }
 
-/// Run a show again: a new room with the same details, draws and discounts, all of them waiting. Codes that were
-/// pasted are not copied, since each is given out once.
+/// Run a show again: a new room with the same details, draws and discounts, all of them waiting. A host's copy is
+/// theirs, and the answer has their token for it. Codes that were pasted are not copied, since each is given out once.
 #[utoipa::path(post, path = "/rooms/{room}/copy", tag = "rooms", request_body = CopyRoom,
     responses((status = 201, body = CreatedRoom)))]
 async fn copy(
@@ -398,9 +406,8 @@ async fn copy(
     Path(id): Path<RoomId>,
     Json(copy): Json<CopyRoom>,
 ) -> Result<(StatusCode, axum::Json<CreatedRoom>), Error> {
-    let operator = Actor::Operator(caller.operator()?);
-    let look = |room: &crate::room::Room, _| (room.show.details.clone(), prepared(room));
-    let (mut details, prepared) = app.hub.read(&id, look).await?;
+    let look = |room: &crate::room::Room, _| Ok((room.show.details.clone(), prepared(room)));
+    let (mut details, prepared) = app.look(&caller, &id, Need::Host, look).await?;
     details.title = copy.title.unwrap_or(details.title);
     details.scheduled_at = copy.scheduled_at;
     let new = match copy.id {
@@ -408,11 +415,47 @@ async fn copy(
         Some(_) => return Err(Error::field("id", "can be chosen for public rooms only")),
         None => RoomId::random(&mut super::luck()),
     };
-    let created = make(&app, &caller, &client, new.clone(), details).await?;
+    let actor = caller.actor(&id)?;
+    let created = match actor {
+        Actor::Staff(host) => make_for(&app, host, &client, new.clone(), details).await?,
+        _ => make(&app, &caller, &client, new.clone(), details).await?,
+    };
     for prepare in prepared {
-        app.hub.command(&new, operator.clone(), prepare).await?;
+        app.hub.command(&new, actor.clone(), prepare).await?;
     }
     Ok((StatusCode::CREATED, axum::Json(created)))
+}
+
+/// Makes a room whose host is the one of another.
+async fn make_for(
+    app: &App,
+    host: PersonId,
+    client: &Client,
+    room: RoomId,
+    details: Details,
+) -> Result<CreatedRoom, Error> {
+    let now = app.clock.now();
+    app.copies.0.check(&host, now)?;
+    app.copies.0.note(host, now);
+    let create = Command::CreateFor(CreateFor { details, host });
+    let done = app.hub.command(&room, Actor::Server, create).await?;
+    Ok(CreatedRoom {
+        after: done.after,
+        links: Links::of(app, client, &room)?,
+        invitation: None,
+        token: Some(TokenBody::new(app.auth.staff_token(&room, host, now), host)),
+        room,
+    })
+}
+
+/// Shows that hosts ran again, by host: a room lasts, so not as many as a program can ask for.
+#[derive(Debug)]
+pub(in crate::http) struct Copies(Tries<PersonId>);
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self(Tries::new(COPIES_MAX, 3_600_000))
+    }
 }
 
 /// The commands that prepare again what was prepared, opened or not. Times of day do not come along: they are

@@ -374,6 +374,11 @@ impl Draws {
         others.flat_map(winners).collect()
     }
 
+    /// Whether a draw is open or locked.
+    pub(in crate::room) fn is_under_way(&self) -> bool {
+        self.under_way().is_some()
+    }
+
     /// Whether a draw takes entries.
     pub(in crate::room) fn is_open(&self) -> bool {
         self.under_way().is_some_and(Draw::is_open)

@@ -7,7 +7,7 @@ import { paths } from "./api.js";
 import { button } from "./controls.js";
 import { Loading, table } from "./loading.js";
 import { h } from "./render.js";
-import { operatorToken } from "./session.js";
+import { keepStaffToken } from "./session.js";
 import { openSheet } from "./sheet.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
@@ -26,7 +26,7 @@ export function openSummary(desk) {
       h("div", { class: "actions", key: "actions" },
         button(t("save_csv"), () => save(path.resultsCsv, `results-${desk.room}.csv`), { icon: "download", small: false }),
         button(t("save_json"), () => save(path.results, `results-${desk.room}.json`), { icon: "download", small: false }),
-        operatorToken() ? button(t("run_again"), () => runAgain(desk), { kind: "main", small: false }) : null),
+        desk.may("host") ? button(t("run_again"), () => runAgain(desk), { kind: "main", small: false }) : null),
     ],
   });
   return sheet;
@@ -63,6 +63,7 @@ function describe(desk, summary) {
 async function runAgain(desk) {
   try {
     const made = await desk.api.send(paths(desk.room).copy, {});
+    if (made.token) keepStaffToken(made.room, made.token.token);
     location.assign(`/c/${encodeURIComponent(made.room)}`);
   } catch (problem) {
     desk.tell(t("failed", { what: t("run_again"), why: refusal(/** @type {any} */ (problem).code) }), { kind: "bad" });

@@ -63,6 +63,7 @@ const BACKSTAGE = {
   codes_added: (backstage, { id, count }) => ({
     discounts: changed(backstage.discounts, id, (one) => ({ ...one, codes: (one.codes || 0) + count })),
   }),
+  summary: (_, summary) => ({ summary }),
   unattended: (_, { since }) => ({ unattended: { since } }),
   attended: ({ unattended }, _, { at }) => ({ unattended: unattended && { until: at, ...unattended } }),
   goals: (_, goals) => ({ goals }),

@@ -103,6 +103,7 @@ const STAGE = {
   pinned: (_, pinned) => ({ pinned }),
   unpinned: () => ({ pinned: undefined }),
   modes: (_, modes) => ({ modes }),
+  summary: (_, summary) => ({ summary }),
   show: (stage, change, at) => ({ show: changedShow(stage.show, change, at) }),
   discount_opened: (stage, card) => ({ discounts: withCard(stage.discounts, card) }),
   discount_closed: (stage, { id, why }) => ({
