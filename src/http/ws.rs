@@ -134,7 +134,7 @@ fn switching(greeting: &Greeting) -> Result<Response, Error> {
     })
 }
 
-/// Takes the socket from hyper, of which nothing stays, and gives it to the hub in a task of its own.
+/// Takes the socket from hyper, of which nothing stays, and gives it to the hub.
 async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool) {
     // A client that is gone before the answer reached it is no event.
     let Ok(upgraded) = upgrade.await else { return };
@@ -154,7 +154,7 @@ async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool)
         // A page can only be told after the upgrade.
         hub::turn_away(socket, Close::Full).await;
     } else {
-        tokio::spawn(app.hub.serve(socket, opened));
+        app.hub.serve(socket, opened).await;
     }
 }
 

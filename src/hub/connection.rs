@@ -1,22 +1,27 @@
 //! One WebSocket connection: a cursor into its room's feed, and a small queue of frames for it alone.
 //!
 //! Frames are written by the room's pass over its connections while the socket takes them, and by the
-//! connection's own task after it did not. Whoever writes holds the outbox's lock, so that control frames and
+//! connection's driver after it did not. Whoever writes holds the outbox's lock, so that control frames and
 //! private replies stand between frames, never inside one.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read, Write};
-use std::sync::Arc;
+use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
+use super::driver::Driver;
 use super::feed::{Feed, Latest, SLOTS, raw_frame};
+use super::greeting;
+use super::reader::Reader;
+use super::requests::Inbound;
+use super::room_handle::RoomHandle;
 use crate::protocol::{Close, Encoding, Message};
 use crate::room::audience::Visitor;
 use crate::room::{Actor, Offset, Timestamp, ViewerId};
@@ -28,19 +33,32 @@ const PRIVATE_MAX: usize = 256;
 /// Slices in one vectored write. The kernel takes 1,024.
 const SLICES: usize = 64;
 
-/// One open socket.
-pub(super) struct Connection {
-    pub(super) socket: TcpStream,
-    pub(super) encoding: Encoding,
-    pub(super) feed: Arc<Feed>,
+/// Who holds a connection.
+pub(super) struct Holder {
     /// Who asks, as commands name them.
     pub(super) actor: Actor,
     /// Counts as a viewer's.
     pub(super) counted: bool,
     /// When the token ends.
     pub(super) expires_at: Option<Timestamp>,
+    /// Given back when the connection is gone.
+    pub(super) _place: Arc<dyn Any + Send + Sync>,
+}
+
+/// One open socket.
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    pub(super) encoding: Encoding,
+    pub(super) handle: Arc<RoomHandle>,
+    pub(super) feed: Arc<Feed>,
+    holder: Holder,
+    driver: Arc<Driver>,
+    /// Has the driver look after it, see [`Connection::ring`].
+    bell: Waker,
+    rung: AtomicBool,
+    /// The driver's alone.
+    pub(super) inbound: Mutex<Inbound>,
     outbox: Mutex<Outbox>,
-    waker: AtomicWaker,
     nudged: AtomicBool,
     blocked: AtomicBool,
     private_waits: AtomicU8,
@@ -53,10 +71,27 @@ pub(super) struct Connection {
     pub(super) pinged_at: AtomicU64,
     /// Commands that wait for their answer.
     pub(super) unanswered: AtomicU8,
-    /// Its own task has ended. Written and read under the lock of the room's presence.
+    /// It is over. Written and read under the lock of the room's presence.
     pub(super) ended: AtomicBool,
+    /// Somebody sees to it that it closes in time.
+    pub(super) watched: AtomicBool,
     /// When it was asked what it has; 0: it was not, or has answered.
     pub(super) asked_at: AtomicU64,
+}
+
+/// What the socket wakes. It does not keep the connection alive, which owns the socket.
+struct Bell(Weak<Connection>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(connection) = self.0.upgrade() {
+            connection.ring();
+        }
+    }
 }
 
 /// What waits to be written.
@@ -101,7 +136,7 @@ enum Phase {
 pub(super) enum Flushed {
     /// Everything is written.
     All,
-    /// The socket takes no more: its own task goes on when it does.
+    /// The socket takes no more: its driver goes on when it does.
     Blocked,
     /// It fell off the ring and needs a keyframe.
     Lost,
@@ -116,7 +151,7 @@ pub(super) struct Written {
     pub(super) deltas: u64,
 }
 
-/// What the own task has to do.
+/// What the driver has to do.
 pub(super) enum Turn {
     Read,
     Flush,
@@ -125,13 +160,14 @@ pub(super) enum Turn {
 impl Connection {
     pub(super) fn new(
         socket: TcpStream,
+        reader: Reader,
         encoding: Encoding,
+        handle: Arc<RoomHandle>,
         feed: Arc<Feed>,
-        actor: Actor,
-        counted: bool,
-        expires_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Self {
+        holder: Holder,
+        driver: Arc<Driver>,
+    ) -> Arc<Self> {
+        let now = handle.hub.clock.now();
         let outbox = Outbox {
             partial: Bytes::new(),
             private: VecDeque::new(),
@@ -141,15 +177,17 @@ impl Connection {
             phase: Phase::Open,
             closed: None,
         };
-        Self {
+        let connection = Arc::new_cyclic(|connection: &Weak<Self>| Self {
             socket,
             encoding,
+            handle,
             feed,
-            actor,
-            counted,
-            expires_at,
+            holder,
+            driver,
+            bell: Waker::from(Arc::new(Bell(Weak::clone(connection)))),
+            rung: AtomicBool::new(false),
+            inbound: Mutex::new(Inbound::new(reader)),
             outbox: Mutex::new(outbox),
-            waker: AtomicWaker::new(),
             nudged: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             private_waits: AtomicU8::new(0),
@@ -160,24 +198,55 @@ impl Connection {
             pinged_at: AtomicU64::new(now.0),
             unanswered: AtomicU8::new(0),
             ended: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             asked_at: AtomicU64::new(0),
+        });
+        connection.ring();
+        connection
+    }
+
+    /// Has its driver look after it.
+    pub(super) fn ring(self: &Arc<Self>) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.driver.put(Arc::clone(self));
         }
+    }
+
+    /// The driver looks after it now: what comes from here on rings again.
+    pub(super) fn answer_bell(&self) -> Context<'_> {
+        self.rung.store(false, Ordering::Release);
+        Context::from_waker(&self.bell)
     }
 
     /// The viewer, if it is one.
     pub(super) fn viewer(&self) -> Option<ViewerId> {
-        match &self.actor {
+        match &self.holder.actor {
             Actor::Viewer(Visitor { id, .. }) => Some(*id),
             _ => None,
         }
     }
 
-    /// Queues a message for this connection alone and has its own task write it.
+    /// Who asks, as commands name them.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.holder.actor
+    }
+
+    /// It counts as a viewer's.
+    pub(super) fn counted(&self) -> bool {
+        self.holder.counted
+    }
+
+    /// When its token ends.
+    pub(super) fn expires_at(&self) -> Option<Timestamp> {
+        self.holder.expires_at
+    }
+
+    /// Queues a message for this connection alone and has its driver write it.
     pub(super) fn send(&self, message: &Message) {
         self.queue(super::feed::frame(self.encoding, message));
     }
 
-    /// Queues a ready frame for this connection alone and has its own task write it.
+    /// Queues a ready frame for this connection alone and has its driver write it.
     pub(super) fn queue(&self, frame: Bytes) {
         let mut outbox = self.outbox.lock();
         if outbox.phase != Phase::Open {
@@ -268,7 +337,7 @@ impl Connection {
 
     fn nudge(&self) {
         self.nudged.store(true, Ordering::Release);
-        self.waker.wake();
+        self.bell.wake_by_ref();
     }
 
     /// Whole messages may wait in the reader's buffer, of which the socket knows nothing.
@@ -304,14 +373,13 @@ impl Connection {
         let waited = self.private_waits.swap(waits, Ordering::Relaxed);
         if usize::from(waited) >= PRIVATE_PAUSE && usize::from(waits) < PRIVATE_PAUSE {
             // It reads again.
-            self.waker.wake();
+            self.bell.wake_by_ref();
         }
     }
 
-    /// What the own task does next: it reads unless too many replies wait, and writes when it was asked to,
-    /// or when the socket takes something again.
+    /// What the driver does next: it reads unless too many replies wait, and writes when it was asked to, or
+    /// when the socket takes something again.
     pub(super) fn poll_turn(&self, reads: bool, cx: &mut Context<'_>) -> Poll<Turn> {
-        self.waker.register(cx.waker());
         if self.nudged.swap(false, Ordering::AcqRel) {
             return Poll::Ready(Turn::Flush);
         }
@@ -328,10 +396,10 @@ impl Connection {
         Poll::Pending
     }
 
-    /// A visit by the pass: writes what waits unless the socket was full, which its own task sees to.
+    /// A visit by the pass: writes what waits unless the socket was full, which its driver sees to.
     ///
     /// The mark is read under the outbox's lock, under which it is also cleared: a delta that is pushed while
-    /// the own task sees the ring empty is found either by that task or by this visit.
+    /// the driver sees the ring empty is found either by the driver or by this visit.
     pub(super) fn visit(&self, now: Timestamp, written: &mut Written) -> Flushed {
         let mut outbox = self.outbox.lock();
         if self.is_blocked() {
@@ -340,7 +408,7 @@ impl Connection {
         let flushed = self.flush_outbox(&mut outbox, now, written);
         drop(outbox);
         match flushed {
-            Flushed::Blocked => self.waker.wake(),
+            Flushed::Blocked => self.bell.wake_by_ref(),
             Flushed::Done => self.nudge(),
             Flushed::All | Flushed::Lost => {}
         }
@@ -355,7 +423,7 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, as much as the socket takes: the own task's turn.
+    /// Writes what waits, as much as the socket takes: the driver's turn.
     pub(super) fn flush(&self, now: Timestamp, written: &mut Written) -> Flushed {
         self.flush_outbox(&mut self.outbox.lock(), now, written)
     }
@@ -365,6 +433,12 @@ impl Connection {
         self.note_private(outbox);
         self.blocked.store(flushed == Flushed::Blocked, Ordering::Release);
         flushed
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        greeting::ended(&self.handle.hub, self.closed_with());
     }
 }
 
@@ -514,44 +588,4 @@ fn newest<'a>(latest: &'a [Latest; SLOTS], seen: &[u64; SLOTS], encoding: Encodi
             .filter(|_| newer)
             .map(|message| message.frame(encoding))
     })
-}
-
-/// The socket as tungstenite's reader sees it: it reads, and what it wants to write (pongs, the answer to a
-/// close) is collected, to be queued between frames.
-pub(super) struct Edge<'a> {
-    pub(super) socket: &'a TcpStream,
-    /// Bytes that came with the handshake.
-    pub(super) early: &'a mut Bytes,
-    /// How much may still be read in this call: the reader goes on by itself through fragments without end.
-    pub(super) budget: usize,
-    pub(super) replies: Vec<u8>,
-}
-
-impl Read for Edge<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.budget == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let room = buffer.len().min(self.budget);
-        let taken = if self.early.is_empty() {
-            self.socket.try_read(&mut buffer[..room])?
-        } else {
-            let taken = room.min(self.early.len());
-            self.early.copy_to_slice(&mut buffer[..taken]);
-            taken
-        };
-        self.budget -= taken;
-        Ok(taken)
-    }
-}
-
-impl Write for Edge<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.replies.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

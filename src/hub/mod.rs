@@ -2,15 +2,18 @@
 
 mod address;
 mod connection;
+mod driver;
 mod feed;
+mod greeting;
 mod health;
 mod mailbox;
 mod pass;
 mod presence;
+mod reader;
 mod record;
 mod registry;
+mod requests;
 mod room_handle;
-mod socket;
 mod task;
 
 use std::any::Any;
@@ -31,6 +34,7 @@ use crate::protocol::{Close, Encoding};
 use crate::room::show::State;
 use crate::room::{Actor, Answer, Command, Key, Luck, Offset, Refusal, Room, RoomId, Timestamp};
 use crate::telemetry::Metrics;
+use driver::Driver;
 use mailbox::{Lane, Refused, Reply, Work};
 use registry::{Known, Place};
 use room_handle::RoomHandle;
@@ -157,6 +161,8 @@ pub struct Hub {
     rooms: DashMap<String, Arc<Place>>,
     /// Rooms whose logs are being removed: nobody loads or makes them meanwhile.
     removing: DashMap<String, ()>,
+    /// They serve the sockets, each its share.
+    drivers: Vec<Arc<Driver>>,
     connections: AtomicU32,
     /// A connection has ended; while draining somebody waits for the last one.
     connection_ended: Notify,
@@ -188,12 +194,16 @@ impl Hub {
             catalogue: DashMap::new(),
             rooms: DashMap::new(),
             removing: DashMap::new(),
+            drivers: (0..cores()).map(|_| Arc::default()).collect(),
             connections: AtomicU32::new(0),
             connection_ended: Notify::new(),
             last_commit_ms: AtomicU32::new(0),
             ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         });
+        for driver in &hub.drivers {
+            tokio::spawn(Arc::clone(driver).run());
+        }
         hub.read_catalogue().await?;
         for id in hub.rooms_to_load(hub.clock.now(), true) {
             if let Err(error) = hub.load(&id).await {
@@ -340,7 +350,7 @@ impl Hub {
 
     /// Holds one WebSocket connection until it ends. The handshake has been answered.
     pub async fn serve(self: Arc<Self>, socket: TcpStream, opened: Opened) {
-        socket::serve(self, socket, opened).await;
+        greeting::serve(self, socket, opened).await;
     }
 
     /// Whether the journal takes writes and every room that must be loaded is.
@@ -351,6 +361,12 @@ impl Hub {
     /// A commit of the journal took this long: shown on control pages.
     pub fn note_commit(&self, took: Duration) {
         self.last_commit_ms.store(took.as_millis() as u32, Ordering::Relaxed);
+    }
+
+    /// The driver of the next connection.
+    fn driver(&self) -> Arc<Driver> {
+        let next = self.connections() as usize % self.drivers.len();
+        Arc::clone(&self.drivers[next])
     }
 
     fn last_commit_ms(&self) -> u32 {
@@ -395,9 +411,14 @@ impl Hub {
     }
 }
 
+/// Cores that may be used.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Closes a WebSocket that no hub holds, with a code.
 pub async fn turn_away(mut socket: TcpStream, close: Close) {
-    socket::turn_away(&mut socket, Some(close)).await;
+    greeting::turn_away(&mut socket, Some(close)).await;
 }
 
 /// 32 bytes of the operating system.

@@ -102,8 +102,8 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
 
 fn look_after(handle: &RoomHandle, connection: &Connection, index: u64, now: Timestamp, ping: &Bytes) {
     let stall_ms = handle.hub.limits.stall_ms;
-    let expired = connection.expires_at.is_some_and(|at| at <= now);
-    let revoked = matches!(connection.actor, Actor::Operator(person) if handle.hub.auth.is_revoked(person));
+    let expired = connection.expires_at().is_some_and(|at| at <= now);
+    let revoked = matches!(connection.actor(), Actor::Operator(person) if handle.hub.auth.is_revoked(*person));
     let since = |at: &std::sync::atomic::AtomicU64| now.since(Timestamp(at.load(Ordering::Relaxed)));
     if connection.is_closing() {
         if since(&connection.written_at) > stall_ms + CLOSE_MS || since(&connection.heard_at) > SILENT_MS + CLOSE_MS {
@@ -132,7 +132,7 @@ fn ask_sample(handle: &RoomHandle, connections: &[Arc<Connection>], now: Timesta
         .iter()
         .skip(start)
         .step_by(stride)
-        .filter(|connection| connection.counted)
+        .filter(|connection| connection.counted())
     {
         rounds.asked(connection, now);
         connection.queue(question.frame(connection.encoding).clone());

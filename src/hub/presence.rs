@@ -40,8 +40,8 @@ impl Presence {
         if connection.ended.load(Ordering::Relaxed) {
             return;
         }
-        match &connection.actor {
-            Actor::Viewer(visitor) if connection.counted => self.viewer_came(visitor, connection, now),
+        match connection.actor() {
+            Actor::Viewer(visitor) if connection.counted() => self.viewer_came(visitor, connection, now),
             Actor::Staff(person) => self.uncounted.push((Some(*person), Arc::clone(connection))),
             Actor::Viewer(_) | Actor::Operator(_) | Actor::Store(_) | Actor::Server => {
                 self.uncounted.push((None, Arc::clone(connection)))
@@ -65,10 +65,17 @@ impl Presence {
         here.connections.push(Arc::clone(connection));
     }
 
-    /// A connection has ended.
-    pub(super) fn went(&mut self, connection: &Arc<Connection>, now: Timestamp) {
-        connection.ended.store(true, Ordering::Relaxed);
-        let Some(id) = connection.viewer().filter(|_| connection.counted) else {
+    /// A connection has ended; false if that is known already.
+    pub(super) fn went(&mut self, connection: &Arc<Connection>, now: Timestamp) -> bool {
+        let first = !connection.ended.swap(true, Ordering::Relaxed);
+        if first {
+            self.forget(connection, now);
+        }
+        first
+    }
+
+    fn forget(&mut self, connection: &Arc<Connection>, now: Timestamp) {
+        let Some(id) = connection.viewer().filter(|_| connection.counted()) else {
             self.uncounted.retain(|(_, other)| !Arc::ptr_eq(other, connection));
             return;
         };

@@ -588,7 +588,7 @@ impl RoomTask {
             return connection.close(Close::Unavailable);
         }
         let now = self.now();
-        joined.role = match &connection.actor {
+        joined.role = match connection.actor() {
             Actor::Viewer(_) | Actor::Server => None,
             Actor::Operator(_) => Some(Role::Host),
             Actor::Store(_) => return connection.close(Close::NotAllowed),

@@ -1,0 +1,120 @@
+//! Drivers serve the sockets that can be read, or written again, and those for which something was queued:
+//! a few tasks for all connections of the process, none for each. A connection that is idle costs no task.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::coop::unconstrained;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use super::connection::{Connection, Flushed, Turn, Written};
+use super::{pass, requests};
+use crate::room::Timestamp;
+
+/// Connections served before other tasks get a chance: about half a millisecond.
+const SERVED: usize = 64;
+/// Reads and writes of one connection before others get a chance.
+const TURNS: usize = 8;
+/// After the close frame the socket is read for this long, so that unread data does not reset it.
+const LINGER: Duration = Duration::from_secs(1);
+/// A close frame that makes no way for this long is given up.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// The connections that want to be served, and the task that does it.
+#[derive(Default)]
+pub(super) struct Driver {
+    rung: Mutex<Vec<Arc<Connection>>>,
+    wake: Notify,
+}
+
+impl Driver {
+    /// Serves this connection soon.
+    pub(super) fn put(&self, connection: Arc<Connection>) {
+        self.rung.lock().push(connection);
+        self.wake.notify_one();
+    }
+
+    /// Runs for ever. Its yields are its own: a budget that ends inside of a turn would only ring again.
+    pub(super) async fn run(self: Arc<Self>) {
+        unconstrained(async {
+            let mut rung = Vec::new();
+            loop {
+                self.wake.notified().await;
+                std::mem::swap(&mut rung, &mut self.rung.lock());
+                for (served, connection) in rung.drain(..).enumerate() {
+                    serve(&connection);
+                    if served % SERVED == SERVED - 1 {
+                        yield_now().await;
+                    }
+                }
+            }
+        })
+        .await;
+    }
+}
+
+fn serve(connection: &Arc<Connection>) {
+    if catch_unwind(AssertUnwindSafe(|| turn(connection))).is_err() {
+        tracing::error!(room = %connection.handle.id, "a connection broke; it is closed");
+        connection.abandon();
+    }
+    if connection.is_done() {
+        leave(connection);
+    } else if connection.is_closing() && !connection.watched.swap(true, Ordering::Relaxed) {
+        tokio::spawn(watch(Arc::clone(connection)));
+    }
+}
+
+fn turn(connection: &Arc<Connection>) {
+    let mut cx = connection.answer_bell();
+    let mut inbound = connection.inbound.lock();
+    for _ in 0..TURNS {
+        match connection.poll_turn(inbound.open, &mut cx) {
+            Poll::Pending => return,
+            Poll::Ready(Turn::Flush) => flush(connection),
+            Poll::Ready(Turn::Read) => requests::read(connection, &mut inbound),
+        }
+        if connection.is_done() {
+            return;
+        }
+    }
+    connection.ring();
+}
+
+fn flush(connection: &Arc<Connection>) {
+    let handle = &connection.handle;
+    let mut written = Written::default();
+    if connection.flush(handle.hub.clock.now(), &mut written) == Flushed::Lost {
+        pass::ask_for_keyframe(handle, connection);
+    }
+    handle.hub.metrics.bytes_out.inc_by(written.bytes);
+    handle.hub.metrics.frames_written.inc_by(written.deltas);
+}
+
+/// Gives up its place in its room, once.
+fn leave(connection: &Arc<Connection>) {
+    let handle = &connection.handle;
+    let now = handle.now();
+    if handle.presence.lock().went(connection, now) {
+        let connection = Arc::clone(connection);
+        tokio::spawn(async move { connection.linger(LINGER).await });
+    }
+}
+
+/// A closing connection gets its close frame out, or is given up; the room's sweep may be over.
+async fn watch(connection: Arc<Connection>) {
+    loop {
+        sleep(CLOSE).await;
+        let written_at = Timestamp(connection.written_at.load(Ordering::Relaxed));
+        let stood = connection.handle.hub.clock.now().since(written_at);
+        if connection.is_done() || Duration::from_millis(stood) >= CLOSE {
+            return connection.abandon();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! From the handshake to the room: the hello, who it is, and the way into the room's mailbox.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::connection::{Connection, Holder};
+use super::feed::{frame, raw_frame};
+use super::mailbox::{Joining, Lane, Work};
+use super::reader::{Heard, Reader};
+use super::requests::CONTROLS_PER_SECOND;
+use super::room_handle::RoomHandle;
+use super::{CommandError, Hub, Opened, address, luck};
+use crate::auth::Identity;
+use crate::protocol::{Close, Encoding, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
+use crate::room::audience::Visitor;
+use crate::room::stage::Mine;
+use crate::room::{Actor, Personal, Refusal, RoomId, Timestamp, ViewerId};
+
+/// A connection that has not said hello by then is closed.
+const HELLO: Duration = Duration::from_secs(5);
+/// After the close frame the socket is read for this long, so that unread data does not reset it.
+const LINGER: Duration = Duration::from_secs(1);
+/// Longest name that is even looked at, bytes.
+const NAME_BYTES: usize = 200;
+
+/// Serves a socket whose handshake is done, until its room has it.
+pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) {
+    hub.connections.fetch_add(1, Ordering::Relaxed);
+    hub.metrics.connections.inc();
+    hub.metrics.connections_opened.inc();
+    let mut reader = Reader::new(opened.early.clone());
+    let greeted = match timeout(HELLO, greet(&mut socket, &mut reader, opened.encoding)).await {
+        Ok(greeted) => greeted,
+        Err(_) => Err(Some(Close::NoHello)),
+    };
+    let admitted = match greeted {
+        Ok((re, hello)) => admit(&hub, &opened, re, hello).await.map_err(Some),
+        Err(close) => Err(close),
+    };
+    match admitted {
+        Ok(admitted) => join(&hub, socket, reader, admitted, opened),
+        Err(close) => {
+            turn_away(&mut socket, close).await;
+            ended(&hub, close);
+        }
+    }
+}
+
+/// A socket is no longer one of the process's connections.
+pub(super) fn ended(hub: &Hub, close: Option<Close>) {
+    let code = close.map_or("none".to_owned(), |close| close.code().to_string());
+    hub.metrics.connections_closed.with_label_values(&[&code]).inc();
+    hub.metrics.connections.dec();
+    hub.connections.fetch_sub(1, Ordering::Relaxed);
+    hub.connection_ended.notify_waiters();
+}
+
+pub(super) async fn turn_away(socket: &mut TcpStream, close: Option<Close>) {
+    if let Some(close) = close {
+        let mut payload = close.code().to_be_bytes().to_vec();
+        payload.extend_from_slice(close.reason().as_bytes());
+        // A socket that takes no close frame is dead already.
+        let _ = timeout(LINGER, socket.write_all(&raw_frame(0x8, &payload))).await;
+        linger(socket).await;
+    }
+}
+
+/// Says that nothing follows, and reads what is still on its way.
+async fn linger(socket: &mut TcpStream) {
+    // Both fail only on a dead socket.
+    let _ = socket.shutdown().await;
+    let _ = timeout(LINGER, tokio::io::copy(socket, &mut tokio::io::sink())).await;
+}
+
+/// Waits for the hello; what comes before it is refused.
+async fn greet(socket: &mut TcpStream, reader: &mut Reader, encoding: Encoding) -> Result<(u64, Hello), Option<Close>> {
+    let mut controls = 0;
+    loop {
+        let (heard, replies) = reader.read(socket, encoding);
+        socket.write_all(&replies).await.map_err(|_| None)?;
+        let message = match heard {
+            Heard::Message(message) => message,
+            Heard::Control if controls < CONTROLS_PER_SECOND => {
+                controls += 1;
+                continue;
+            }
+            Heard::Control => return Err(Some(Close::Flood)),
+            Heard::Nothing => {
+                socket.readable().await.map_err(|_| None)?;
+                continue;
+            }
+            Heard::Closed(answer) => {
+                socket.write_all(&answer).await.map_err(|_| None)?;
+                linger(socket).await;
+                return Err(None);
+            }
+            Heard::Gone => return Err(None),
+            Heard::Breach(close) => return Err(Some(close)),
+        };
+        let problem = match encoding.decode_request(&message) {
+            Ok(Numbered {
+                id: Some(re),
+                request: Request::Hello(hello),
+            }) => return Ok((re, hello)),
+            Ok(Numbered { id, .. }) => Problem::new(id, "hello_first", "the first request is `hello`"),
+            Err(bad) => Problem::new(bad.re, bad.code, bad.message),
+        };
+        let refused = frame(encoding, &Message::Err(problem));
+        socket.write_all(&refused).await.map_err(|_| None)?;
+    }
+}
+
+/// Who came in, and where.
+struct Admitted {
+    handle: Arc<RoomHandle>,
+    actor: Actor,
+    counted: bool,
+    expires_at: Option<Timestamp>,
+    joined: Box<Joined>,
+    hello: Hello,
+}
+
+async fn admit(hub: &Arc<Hub>, opened: &Opened, re: u64, hello: Hello) -> Result<Admitted, Close> {
+    if hub.draining() {
+        return Err(Close::Restart);
+    }
+    if hub.connections() as usize > hub.limits.connections_max {
+        tracing::warn!(
+            connections_max = hub.limits.connections_max,
+            "a connection was refused: connections-max is reached"
+        );
+        return Err(Close::Full);
+    }
+    let room = opened.room.as_ref().ok_or(Close::UnknownRoom)?;
+    let handle = hub.load(room).await.map_err(|error| match error {
+        CommandError::Refused(Refusal::UnknownRoom) => Close::UnknownRoom,
+        _ => Close::Unavailable,
+    })?;
+    let mut joined = Joined {
+        re,
+        room: room.to_string(),
+        now: hub.clock.now(),
+        epoch: handle.epoch,
+        resumed: false,
+        viewer: None,
+        token: None,
+        role: None,
+        mine: Mine::default(),
+    };
+    let (actor, expires_at) = identify(hub, room, opened, &hello, &mut joined)?;
+    let is_viewer = matches!(actor, Actor::Viewer(_));
+    if is_viewer && hello.feed == FeedKind::Backstage {
+        return Err(Close::NotAllowed);
+    }
+    let counted = is_viewer && !hello.preview;
+    Ok(Admitted {
+        handle,
+        actor,
+        counted,
+        expires_at,
+        joined: Box::new(joined),
+        hello,
+    })
+}
+
+fn identify(
+    hub: &Hub,
+    room: &RoomId,
+    opened: &Opened,
+    hello: &Hello,
+    joined: &mut Joined,
+) -> Result<(Actor, Option<Timestamp>), Close> {
+    let now = hub.clock.now();
+    let identity = match &hello.token {
+        Some(token) => hub.auth.verify(token, now).map_err(|_| Close::NotAllowed)?,
+        None => {
+            let id = ViewerId(luck().u128());
+            joined.token = Some(hub.auth.viewer_token(id, now));
+            Identity::Viewer {
+                id,
+                name: None,
+                store: false,
+            }
+        }
+    };
+    match identity {
+        Identity::Viewer { id, name, store } => {
+            joined.viewer = Some(id);
+            let name = name
+                .or_else(|| hello.name.clone())
+                .filter(|name| name.len() <= NAME_BYTES)
+                .unwrap_or_default();
+            let address = address::keyed(&hub.address_secret, opened.address);
+            Ok((
+                Actor::Viewer(Visitor {
+                    id,
+                    name: Personal(name),
+                    store,
+                    address,
+                }),
+                None,
+            ))
+        }
+        Identity::Staff {
+            room: own,
+            person,
+            expires_at,
+        } if own == *room => Ok((Actor::Staff(person), Some(expires_at))),
+        Identity::Staff { .. } | Identity::Store { .. } => Err(Close::NotAllowed),
+        Identity::Operator { person, expires_at } => Ok((Actor::Operator(person), Some(expires_at))),
+    }
+}
+
+/// Asks the room's task to take the connection in. From here on a driver serves it.
+fn join(hub: &Hub, socket: TcpStream, reader: Reader, admitted: Admitted, opened: Opened) {
+    let Admitted {
+        handle,
+        actor,
+        counted,
+        expires_at,
+        joined,
+        hello,
+    } = admitted;
+    let holder = Holder {
+        actor,
+        counted,
+        expires_at,
+        _place: opened.held,
+    };
+    let feed = Arc::clone(handle.feed(hello.feed));
+    let mailbox = Arc::clone(&handle);
+    let connection = Connection::new(socket, reader, opened.encoding, handle, feed, holder, hub.driver());
+    let work = Work::Join {
+        connection: Joining::new(connection),
+        joined,
+        cursor: hello.cursor,
+    };
+    // A mailbox that is full, or closed because the room has just left memory, drops the work, which closes
+    // the connection: coming back loads the room.
+    drop(mailbox.mailbox.put(Lane::Rush, work));
+}

@@ -1,0 +1,268 @@
+//! What a connection reads: frames, by tungstenite's protocol context, which is only kept from the first byte
+//! of a message to its last. A viewer who says nothing costs no buffer.
+
+use std::io::{self, Cursor, Read, Write};
+
+use bytes::{Buf, Bytes};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::{self, Message as Frame};
+
+use crate::protocol::{Close, Encoding, MESSAGE_BYTES_MAX};
+
+/// Read at a time: a few comments.
+const READ_BYTES: usize = 1024;
+/// Read for one message, with all its fragments and what they are framed in: twice the largest message.
+const READ_BUDGET: usize = 2 * MESSAGE_BYTES_MAX;
+
+/// Reads frames; knows nothing of writing.
+pub(super) struct Reader(Option<Box<Reading>>);
+
+/// What is kept while something is under way.
+struct Reading {
+    context: WebSocketContext,
+    /// Bytes that came with the handshake.
+    early: Bytes,
+    boundary: Boundary,
+}
+
+/// What was read.
+pub(super) enum Heard {
+    /// A message of the right kind.
+    Message(Bytes),
+    /// A control frame.
+    Control,
+    /// Nothing more at the moment.
+    Nothing,
+    /// The other side closed; these bytes answer it.
+    Closed(Vec<u8>),
+    /// The socket is dead.
+    Gone,
+    /// A breach of the protocol.
+    Breach(Close),
+}
+
+impl Reader {
+    /// A reader that begins with the bytes that came glued to the handshake.
+    pub(super) fn new(early: Bytes) -> Self {
+        Self((!early.is_empty()).then(|| Box::new(Reading::new(early))))
+    }
+
+    /// Reads one frame, and what is to be written because of it.
+    pub(super) fn read(&mut self, socket: &TcpStream, encoding: Encoding) -> (Heard, Vec<u8>) {
+        let reading = self.0.get_or_insert_with(|| Box::new(Reading::new(Bytes::new())));
+        let mut edge = Edge {
+            socket,
+            early: &mut reading.early,
+            boundary: &mut reading.boundary,
+            budget: READ_BUDGET,
+            replies: Vec::new(),
+        };
+        let read = reading.context.read(&mut edge);
+        if let Ok(Frame::Close(_)) = read {
+            // The answer to a close is only written by a flush, which says that the connection is over.
+            let _ = reading.context.flush(&mut edge);
+            return (Heard::Closed(edge.replies), Vec::new());
+        }
+        let Edge { budget, replies, .. } = edge;
+        let heard = match read {
+            Ok(frame) => heard(frame, encoding),
+            Err(_) if budget == 0 => Heard::Breach(Close::Flood),
+            Err(error) => failed(error),
+        };
+        // Nothing waits in the context: it has said that it needs more, and the last message was whole.
+        if matches!(heard, Heard::Nothing) && reading.boundary.is_reached() {
+            self.0 = None;
+        }
+        (heard, replies)
+    }
+}
+
+fn heard(frame: Frame, encoding: Encoding) -> Heard {
+    match (frame, encoding) {
+        (Frame::Text(text), Encoding::Json) => Heard::Message(text.into()),
+        (Frame::Binary(bytes), Encoding::MessagePack) => Heard::Message(bytes),
+        (Frame::Text(_) | Frame::Binary(_), _) => Heard::Breach(Close::WrongKind),
+        _ => Heard::Control,
+    }
+}
+
+fn failed(error: tungstenite::Error) -> Heard {
+    use tungstenite::Error;
+    match error {
+        Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+        Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => Heard::Gone,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Heard::Gone,
+        Error::Capacity(_) => Heard::Breach(Close::TooBig),
+        Error::Utf8(_) => Heard::Breach(Close::NotUtf8),
+        _ => Heard::Breach(Close::Protocol),
+    }
+}
+
+impl Reading {
+    fn new(early: Bytes) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        Self {
+            context: WebSocketContext::new(Role::Server, Some(config)),
+            early,
+            boundary: Boundary::default(),
+        }
+    }
+}
+
+/// Whether the bytes read so far end where a message ends. It only follows the lengths of frames (RFC 6455,
+/// 5.2): what is wrong with them is the context's to say.
+#[derive(Default)]
+struct Boundary {
+    /// Bytes of a header that is not complete.
+    head: Vec<u8>,
+    /// Payload bytes of the current frame that are still to come.
+    rest: u64,
+    /// The last data frame was not the final one of its message.
+    fragmented: bool,
+}
+
+impl Boundary {
+    fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.rest > 0 {
+                let taken = bytes.len().min(usize::try_from(self.rest).unwrap_or(usize::MAX));
+                self.rest -= taken as u64;
+                bytes.advance(taken);
+            } else {
+                self.head.push(bytes.get_u8());
+                // A header that is wrong never completes, so the context that says so is kept.
+                if let Ok(Some((header, length))) = FrameHeader::parse(&mut Cursor::new(&self.head)) {
+                    self.rest = length;
+                    self.head.clear();
+                    if let OpCode::Data(_) = header.opcode {
+                        self.fragmented = !header.is_final;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_reached(&self) -> bool {
+        self.head.is_empty() && self.rest == 0 && !self.fragmented
+    }
+}
+
+/// The socket as tungstenite sees it: it reads, and what it wants to write (pongs, the answer to a close) is
+/// collected, to be queued between frames.
+struct Edge<'a> {
+    socket: &'a TcpStream,
+    early: &'a mut Bytes,
+    boundary: &'a mut Boundary,
+    /// How much may still be read in this call: the context goes on by itself through fragments without end.
+    budget: usize,
+    replies: Vec<u8>,
+}
+
+impl Read for Edge<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.budget == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let room = buffer.len().min(self.budget);
+        let taken = if self.early.is_empty() {
+            self.socket.try_read(&mut buffer[..room])?
+        } else {
+            let taken = room.min(self.early.len());
+            self.early.copy_to_slice(&mut buffer[..taken]);
+            taken
+        };
+        self.boundary.pass(&buffer[..taken]);
+        self.budget -= taken;
+        Ok(taken)
+    }
+}
+
+impl Write for Edge<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.replies.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Boundary;
+
+    /// A masked frame with a payload of this length.
+    fn framed(first: u8, length: usize) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match length {
+            0..126 => bytes.push(0x80 | length as u8),
+            126..65_536 => {
+                bytes.push(0x80 | 126);
+                bytes.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+            _ => {
+                bytes.push(0x80 | 127);
+                bytes.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        bytes.resize(bytes.len() + 4 + length, 7);
+        bytes
+    }
+
+    /// After how many bytes the boundary is reached, byte by byte.
+    fn reached(stream: &[u8]) -> Vec<usize> {
+        let mut boundary = Boundary::default();
+        let mut passed = |byte: &u8| {
+            boundary.pass(&[*byte]);
+            boundary.is_reached()
+        };
+        let mut ends = Vec::new();
+        for (index, byte) in stream.iter().enumerate() {
+            if passed(byte) {
+                ends.push(index + 1);
+            }
+        }
+        ends
+    }
+
+    #[test]
+    fn a_message_ends_with_its_final_frame_whatever_stands_between() {
+        const TEXT: u8 = 0x81;
+        const TEXT_BEGINS: u8 = 0x01;
+        const GOES_ON: u8 = 0x00;
+        const ENDS: u8 = 0x80;
+        const PONG: u8 = 0x8A;
+        for length in [0, 1, 125, 126, 300, 65_536] {
+            assert_eq!(reached(&framed(TEXT, length)), [framed(TEXT, length).len()], "{length}");
+        }
+        let parts = [
+            framed(TEXT_BEGINS, 3),
+            framed(PONG, 2),
+            framed(GOES_ON, 200),
+            framed(ENDS, 0),
+            framed(PONG, 0),
+        ];
+        let whole: usize = parts[..4].iter().map(Vec::len).sum();
+        assert_eq!(reached(&parts.concat()), [whole, whole + parts[4].len()]);
+    }
+
+    #[test]
+    fn many_frames_in_one_read_end_where_the_last_one_ends() {
+        let mut boundary = Boundary::default();
+        let mut stream = [framed(0x81, 10), framed(0x82, 300)].concat();
+        let last = stream.pop().expect("there are bytes");
+        boundary.pass(&stream);
+        assert!(!boundary.is_reached());
+        boundary.pass(&[last]);
+        assert!(boundary.is_reached());
+    }
+}

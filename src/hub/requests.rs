@@ -1,0 +1,237 @@
+//! What a joined connection asks: its requests are read, limited in rate, and put into the room's mailbox.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::CommandError;
+use super::connection::Connection;
+use super::mailbox::{Lane, Refused, Reply, Work};
+use super::reader::{Heard, Reader};
+use super::task::problem;
+use crate::protocol::{Close, Message, Numbered, Problem, Request};
+use crate::room::{Command, Refusal, Timestamp};
+
+/// Messages handled before other connections get a chance.
+const MESSAGES: usize = 32;
+/// Commands of one connection that may wait for their answer.
+const UNANSWERED_MAX: u8 = 32;
+/// Requests: this many at once ...
+const REQUESTS_BURST: u32 = 60;
+/// ... and this many a second.
+const REQUESTS_PER_SECOND: u32 = 20;
+/// Refusals for being too fast before the connection is closed.
+const TOLERANCE: u32 = 200;
+/// Control frames a second; an honest client answers a ping each 25 s.
+pub(super) const CONTROLS_PER_SECOND: u32 = 50;
+/// Taps in one message, and a second, sustained.
+const TAPS_MAX: u32 = 30;
+const TAPS_PER_SECOND: u32 = 20;
+
+/// The reading side of a connection, of which only its driver knows.
+pub(super) struct Inbound {
+    reader: Reader,
+    rates: Rates,
+    /// Something may still come.
+    pub(super) open: bool,
+}
+
+impl Inbound {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            rates: Rates::new(),
+            open: true,
+        }
+    }
+}
+
+/// What a connection may still ask in this second.
+struct Rates {
+    second: u64,
+    requests: u32,
+    taps: u32,
+    controls: u32,
+    too_fast: u32,
+}
+
+impl Rates {
+    fn new() -> Self {
+        Self {
+            second: 0,
+            requests: REQUESTS_BURST,
+            taps: 2 * TAPS_MAX,
+            controls: 0,
+            too_fast: 0,
+        }
+    }
+
+    /// Refills for the seconds that have passed.
+    fn refill(&mut self, now: Timestamp) {
+        let second = now.0 / 1_000;
+        let passed = second.saturating_sub(self.second).min(60) as u32;
+        if passed > 0 {
+            self.second = second;
+            self.requests = (self.requests + passed * REQUESTS_PER_SECOND).min(REQUESTS_BURST);
+            self.taps = (self.taps + passed * TAPS_PER_SECOND).min(2 * TAPS_MAX);
+            self.controls = 0;
+        }
+    }
+}
+
+/// Reads what there is, as much as one connection may at a time.
+pub(super) fn read(connection: &Arc<Connection>, inbound: &mut Inbound) {
+    inbound.open = read_some(connection, &mut inbound.reader, &mut inbound.rates);
+}
+
+/// Says whether reading goes on.
+fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rates) -> bool {
+    let now = connection.handle.hub.clock.now();
+    rates.refill(now);
+    for _ in 0..MESSAGES {
+        let (heard, replies) = reader.read(&connection.socket, connection.encoding);
+        if !replies.is_empty() {
+            connection.queue(replies.into());
+        }
+        match heard {
+            Heard::Message(message) => handle_message(connection, &message, rates, now),
+            Heard::Control => rates.controls += 1,
+            Heard::Nothing => return true,
+            Heard::Closed(answer) => {
+                connection.close_answered(answer.into());
+                return false;
+            }
+            Heard::Gone => {
+                connection.abandon();
+                return false;
+            }
+            Heard::Breach(close) => {
+                connection.close(close);
+                return false;
+            }
+        }
+        connection.heard_at.store(now.0, Ordering::Relaxed);
+        if rates.controls > CONTROLS_PER_SECOND || rates.too_fast > TOLERANCE {
+            connection.close(Close::Flood);
+            return false;
+        }
+        if connection.is_closing() {
+            return false;
+        }
+    }
+    // More may wait in the reader's buffer than the socket knows of.
+    connection.read_again();
+    true
+}
+
+fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rates, now: Timestamp) {
+    let handle = &connection.handle;
+    let refuse = |problem| connection.send(&Message::Err(problem));
+    let (id, request) = match connection.encoding.decode_request(message) {
+        Ok(Numbered { id, request }) => (id, request),
+        Err(bad) => {
+            rates.too_fast += 1;
+            return refuse(Problem::new(bad.re, bad.code, bad.message));
+        }
+    };
+    let limited = handle.hub.limits.rates;
+    if limited && !matches!(request, Request::Like { .. }) {
+        let Some(left) = rates.requests.checked_sub(1) else {
+            rates.too_fast += 1;
+            return refuse(too_fast(id, &request));
+        };
+        rates.requests = left;
+    }
+    match (id, request) {
+        (Some(re), Request::Ping) => connection.send(&Message::Pong { re, now }),
+        (id, Request::Hello(_)) => refuse(Problem::new(id, "already_joined", "this connection has joined already")),
+        (_, Request::Like { taps }) => like(connection, taps, rates),
+        (_, Request::Seen(seen)) => {
+            let newest = connection.feed.ring.read().head();
+            handle.health.lock().answered(connection, seen, newest, now);
+        }
+        (Some(re), Request::Command(command)) => ask(connection, re, command),
+        (None, Request::Ping | Request::Command(_)) => {
+            refuse(Problem::new(None, "bad_field", "`id` is missing"));
+        }
+    }
+}
+
+fn too_fast(id: Option<u64>, request: &Request) -> Problem {
+    let refusal = Refusal::RateLimited { retry_after_ms: 1_000 };
+    match request {
+        Request::Command(command) => Problem::refused(id, &refusal, command),
+        _ => Problem {
+            retry_after_ms: Some(1_000),
+            ..Problem::new(id, refusal.code(), refusal.to_string())
+        },
+    }
+}
+
+/// Taps of viewers count while the show is on air; what is above the limit is dropped, which is no error.
+fn like(connection: &Connection, taps: u32, rates: &mut Rates) {
+    let handle = &connection.handle;
+    let wanted = taps.min(TAPS_MAX);
+    let granted = if handle.hub.limits.rates {
+        wanted.min(rates.taps)
+    } else {
+        wanted
+    };
+    rates.taps -= granted.min(rates.taps);
+    if granted < taps {
+        handle.hub.metrics.taps_dropped.inc_by(u64::from(taps - granted));
+    }
+    if connection.counted() && handle.on_air.load(Ordering::Relaxed) {
+        handle.taps.fetch_add(u64::from(granted), Ordering::Relaxed);
+    }
+}
+
+fn ask(connection: &Arc<Connection>, re: u64, command: Command) {
+    let handle = &connection.handle;
+    let refused = |command: &Command, error: &CommandError| connection.send(&Message::Err(problem(re, command, error)));
+    if matches!(
+        command,
+        Command::Create(_) | Command::AcceptInvitation(_) | Command::AddStore(_)
+    ) {
+        // Their answers carry tokens, which only REST makes.
+        return refused(&command, &Refusal::NotAllowed.into());
+    }
+    if handle.hub.draining() {
+        return refused(&command, &CommandError::Draining);
+    }
+    if connection.unanswered.load(Ordering::Relaxed) >= UNANSWERED_MAX {
+        return refused(&command, &CommandError::Busy { retry_after_ms: 500 });
+    }
+    connection.unanswered.fetch_add(1, Ordering::Relaxed);
+    let actor = connection.actor().clone();
+    let lane = Lane::of(&actor, &command);
+    let reply = Reply::Socket {
+        connection: Arc::clone(connection),
+        re,
+    };
+    match handle.mailbox.put(
+        lane,
+        Work::Command {
+            actor,
+            command: Box::new(command),
+            reply,
+        },
+    ) {
+        Ok(()) => {}
+        Err(Refused::Full(work)) => give_back(work, &CommandError::Busy { retry_after_ms: 1_000 }),
+        Err(Refused::Closed(work)) => {
+            give_back(work, &CommandError::JournalUnavailable);
+            connection.close(Close::Unavailable);
+        }
+    }
+}
+
+fn give_back(work: Work, error: &CommandError) {
+    if let Work::Command {
+        command,
+        reply: Reply::Socket { connection, re },
+        ..
+    } = work
+    {
+        connection.answered(&Message::Err(problem(re, &command, error)));
+    }
+}
