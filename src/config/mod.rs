@@ -56,6 +56,8 @@ pub struct Config {
     pub unattended: Duration,
     /// Whether rates of comments and likes are checked.
     pub rates: bool,
+    /// How long a message may be held back in a big room, so that one write brings several.
+    pub linger_max: Duration,
     /// How long a request's head may take.
     pub header_timeout: Duration,
     /// How long a WebSocket may take nothing while something waits for it.
@@ -76,6 +78,7 @@ impl Config {
             unattended_ms: self.unattended.as_millis() as u64,
             rates: self.rates,
             stall_ms: self.stall_timeout.as_millis() as u64,
+            linger_max: self.linger_max,
         }
     }
 

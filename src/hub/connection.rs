@@ -16,8 +16,9 @@ use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
+use super::burst::Bursts;
 use super::driver::Driver;
-use super::feed::{Feed, Latest, SLOTS, raw_frame};
+use super::feed::{Feed, Ring, SLOTS, raw_frame};
 use super::greeting;
 use super::reader::Reader;
 use super::requests::Inbound;
@@ -149,6 +150,15 @@ pub(super) enum Flushed {
 pub(super) struct Written {
     pub(super) bytes: u64,
     pub(super) deltas: u64,
+}
+
+/// What the kernel took of: the rest of a frame, private frames, these deltas, these counts.
+struct Taken<'a> {
+    wrote: usize,
+    deltas: usize,
+    counts: [Option<&'a Bytes>; SLOTS],
+    /// The versions of the counts.
+    newest: [u64; SLOTS],
 }
 
 /// What the driver has to do.
@@ -400,12 +410,15 @@ impl Connection {
     ///
     /// The mark is read under the outbox's lock, under which it is also cleared: a delta that is pushed while
     /// the driver sees the ring empty is found either by the driver or by this visit.
-    pub(super) fn visit(&self, now: Timestamp, written: &mut Written) -> Flushed {
+    pub(super) fn visit(&self, ring: &Ring, bursts: &mut Bursts, now: Timestamp, written: &mut Written) -> Flushed {
         let mut outbox = self.outbox.lock();
         if self.is_blocked() {
             return Flushed::Blocked;
         }
-        let flushed = self.flush_outbox(&mut outbox, now, written);
+        if outbox.write_burst(self, ring, bursts, now, written) {
+            return Flushed::All;
+        }
+        let flushed = self.flush_outbox(&mut outbox, ring, now, written);
         drop(outbox);
         match flushed {
             Flushed::Blocked => self.bell.wake_by_ref(),
@@ -415,21 +428,23 @@ impl Connection {
         flushed
     }
 
-    /// Deltas that it has not been sent, as of now.
-    pub(super) fn lag(&self) -> u64 {
+    /// Deltas that it has not been sent.
+    pub(super) fn lag(&self, ring: &Ring) -> u64 {
         match self.outbox.lock().follow {
-            Follow::At(next) => self.feed.ring.read().end().saturating_sub(next),
+            Follow::At(next) => ring.end().saturating_sub(next),
             Follow::Not | Follow::Lost(_) | Follow::Waiting(_) => 0,
         }
     }
 
     /// Writes what waits, as much as the socket takes: the driver's turn.
     pub(super) fn flush(&self, now: Timestamp, written: &mut Written) -> Flushed {
-        self.flush_outbox(&mut self.outbox.lock(), now, written)
+        // The ring's lock is always taken before an outbox's.
+        let ring = self.feed.ring.read();
+        self.flush_outbox(&mut self.outbox.lock(), &ring, now, written)
     }
 
-    fn flush_outbox(&self, outbox: &mut Outbox, now: Timestamp, written: &mut Written) -> Flushed {
-        let flushed = outbox.flush(self, now, written);
+    fn flush_outbox(&self, outbox: &mut Outbox, ring: &Ring, now: Timestamp, written: &mut Written) -> Flushed {
+        let flushed = outbox.flush(self, ring, now, written);
         self.note_private(outbox);
         self.blocked.store(flushed == Flushed::Blocked, Ordering::Release);
         flushed
@@ -462,12 +477,55 @@ impl Outbox {
         self.private = VecDeque::new();
     }
 
-    fn flush(&mut self, connection: &Connection, now: Timestamp, written: &mut Written) -> Flushed {
+    /// The usual case of a visit: nothing waits but what the others lack too, and the socket takes all of it.
+    /// False: there is more to do.
+    fn write_burst(
+        &mut self,
+        connection: &Connection,
+        ring: &Ring,
+        bursts: &mut Bursts,
+        now: Timestamp,
+        written: &mut Written,
+    ) -> bool {
+        let Follow::At(next) = self.follow else { return false };
+        if !self.partial.is_empty() || !self.private.is_empty() {
+            return false;
+        }
+        let Some(burst) = bursts.for_cursor(ring, connection.encoding, next, &self.seen) else {
+            return false;
+        };
+        if burst.bytes.is_empty() {
+            return true;
+        }
+        let Ok(wrote) = connection.socket.try_write(&burst.bytes) else {
+            return false;
+        };
+        connection.written_at.store(now.0, Ordering::Relaxed);
+        written.bytes += wrote as u64;
+        if wrote < burst.bytes.len() {
+            let counts = burst.counts.each_ref().map(Option::as_ref);
+            let taken = Taken {
+                wrote,
+                deltas: burst.deltas as usize,
+                counts,
+                newest: burst.newest,
+            };
+            self.account(ring, connection.encoding, &taken, written);
+            return false;
+        }
+        written.deltas += burst.deltas;
+        self.follow = Follow::At(next + burst.deltas);
+        self.sent = burst.offset.unwrap_or(self.sent);
+        self.seen = burst.newest;
+        true
+    }
+
+    fn flush(&mut self, connection: &Connection, ring: &Ring, now: Timestamp, written: &mut Written) -> Flushed {
         if self.phase == Phase::Done {
             return Flushed::Done;
         }
         loop {
-            let wrote = match self.write_some(connection, written) {
+            let wrote = match self.write_some(connection, ring, written) {
                 Ok(Some(0)) => Err(io::ErrorKind::WriteZero.into()),
                 other => other,
             };
@@ -495,9 +553,8 @@ impl Outbox {
 
     /// One vectored write of what waits: the rest of a frame, private frames, deltas, counts. `None` if
     /// nothing waits. The ring is only read while the kernel copies.
-    fn write_some(&mut self, connection: &Connection, written: &mut Written) -> io::Result<Option<u64>> {
+    fn write_some(&mut self, connection: &Connection, ring: &Ring, written: &mut Written) -> io::Result<Option<usize>> {
         let encoding = connection.encoding;
-        let ring = connection.feed.ring.read();
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut used = 0;
         if !self.partial.is_empty() {
@@ -510,7 +567,6 @@ impl Outbox {
             used += 1;
         }
         let deltas_from = used;
-        let mut latest: [Option<&Bytes>; SLOTS] = [None; SLOTS];
         if let Follow::At(next) = self.follow {
             match ring.from(next) {
                 Some(entries) => {
@@ -518,15 +574,17 @@ impl Outbox {
                         *slice = IoSlice::new(entry.frame(encoding));
                         used += 1;
                     }
-                    latest = newest(&ring.latest, &self.seen, encoding);
                 }
                 None => self.follow = Follow::Lost(self.sent),
             }
         }
         let deltas = used - deltas_from;
-        let caught_up = used < SLICES - SLOTS;
-        if caught_up {
-            for frame in latest.iter().flatten() {
+        let mut counts = [None; SLOTS];
+        if used < SLICES - SLOTS
+            && let Follow::At(_) = self.follow
+        {
+            counts = ring.newer(&self.seen, encoding);
+            for frame in counts.into_iter().flatten() {
                 slices[used] = IoSlice::new(frame);
                 used += 1;
             }
@@ -536,37 +594,44 @@ impl Outbox {
         }
         let wrote = connection.socket.try_write_vectored(&slices[..used])?;
         written.bytes += wrote as u64;
+        let taken = Taken {
+            wrote,
+            deltas,
+            counts,
+            newest: ring.newest(),
+        };
+        self.account(ring, encoding, &taken, written);
+        Ok(Some(wrote))
+    }
 
-        let mut rest = wrote;
-        if !self.partial.is_empty() {
-            let taken = rest.min(self.partial.len());
-            self.partial.advance(taken);
-            rest -= taken;
-        }
+    /// Moves on by what the kernel has taken. What is left of a frame goes first next time.
+    fn account(&mut self, ring: &Ring, encoding: Encoding, taken: &Taken<'_>, written: &mut Written) {
+        let mut rest = taken.wrote;
+        let of_partial = rest.min(self.partial.len());
+        self.partial.advance(of_partial);
+        rest -= of_partial;
         while rest > 0 {
             let Some(frame) = self.private.pop_front() else { break };
             rest = self.consume(frame, rest);
         }
-        if let Follow::At(next) = self.follow {
-            let mut next = next;
-            for entry in ring.from(next).into_iter().flatten().take(deltas) {
-                if rest == 0 {
-                    break;
-                }
-                rest = self.consume(entry.frame(encoding).clone(), rest);
-                next += 1;
-                self.sent = entry.offset();
-                written.deltas += 1;
+        let Follow::At(next) = self.follow else { return };
+        let mut next = next;
+        for entry in ring.from(next).into_iter().flatten().take(taken.deltas) {
+            if rest == 0 {
+                break;
             }
-            self.follow = Follow::At(next);
-            for (slot, frame) in latest.iter().enumerate() {
-                if let (Some(frame), true) = (frame, rest > 0) {
-                    rest = self.consume((*frame).clone(), rest);
-                    self.seen[slot] = ring.latest[slot].version;
-                }
+            rest = self.consume(entry.frame(encoding).clone(), rest);
+            next += 1;
+            self.sent = entry.offset();
+            written.deltas += 1;
+        }
+        self.follow = Follow::At(next);
+        for (slot, frame) in taken.counts.iter().enumerate() {
+            if let (Some(frame), true) = (frame, rest > 0) {
+                rest = self.consume((*frame).clone(), rest);
+                self.seen[slot] = taken.newest[slot];
             }
         }
-        Ok(Some(wrote as u64))
     }
 
     /// Takes a frame as written up to `rest` bytes; the remainder becomes the partial frame.
@@ -576,16 +641,4 @@ impl Outbox {
         self.partial = frame;
         rest - taken
     }
-}
-
-/// The latest-wins frames that a connection has not had in their newest version.
-fn newest<'a>(latest: &'a [Latest; SLOTS], seen: &[u64; SLOTS], encoding: Encoding) -> [Option<&'a Bytes>; SLOTS] {
-    std::array::from_fn(|slot| {
-        let newer = latest[slot].version > seen[slot];
-        latest[slot]
-            .message
-            .as_ref()
-            .filter(|_| newer)
-            .map(|message| message.frame(encoding))
-    })
 }

@@ -121,6 +121,8 @@ pub(super) struct Ring {
     /// The feed's newest offset.
     head: Offset,
     pub(super) latest: [Latest; SLOTS],
+    /// How often texts were taken out of entries.
+    pub(super) redactions: u64,
     /// When the newest entry was decided.
     decided: Option<Instant>,
 }
@@ -140,6 +142,22 @@ impl Ring {
     pub(super) fn from(&self, index: u64) -> Option<impl Iterator<Item = &Entry>> {
         let skip = index.checked_sub(self.first)? as usize;
         Some(self.entries.range(skip.min(self.entries.len())..))
+    }
+
+    /// How often each latest-wins message has changed.
+    pub(super) fn newest(&self) -> [u64; SLOTS] {
+        std::array::from_fn(|slot| self.latest[slot].version)
+    }
+
+    /// The latest-wins frames that a connection has not had in their newest version.
+    pub(super) fn newer(&self, seen: &[u64; SLOTS], encoding: Encoding) -> [Option<&Bytes>; SLOTS] {
+        std::array::from_fn(|slot| {
+            let Latest { version, message } = &self.latest[slot];
+            message
+                .as_ref()
+                .filter(|_| *version > seen[slot])
+                .map(|message| message.frame(encoding))
+        })
     }
 
     /// Index of the first entry that a client at `offset` lacks; `None` if the ring does not reach back.
@@ -176,6 +194,7 @@ impl Feed {
             floor,
             head: floor,
             latest: Default::default(),
+            redactions: 0,
             decided: None,
         };
         Self {
@@ -242,7 +261,9 @@ impl Feed {
         if gone.is_empty() {
             return;
         }
-        for entry in &mut self.ring.write().entries {
+        let mut ring = self.ring.write();
+        ring.redactions += 1;
+        for entry in &mut ring.entries {
             let mut message = entry.shared.message.clone();
             redact_message(&mut message, &gone);
             if message != entry.shared.message {

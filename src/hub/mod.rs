@@ -1,6 +1,7 @@
 //! The sharded in-memory registry of rooms, one task per room, feeds and connections.
 
 mod address;
+mod burst;
 mod connection;
 mod driver;
 mod feed;
@@ -54,6 +55,8 @@ pub struct Limits {
     pub rates: bool,
     /// How long a full socket may take nothing before it is closed, ms.
     pub stall_ms: u64,
+    /// How long a pass over a big audience may wait for more to send, see [`pass`].
+    pub linger_max: Duration,
 }
 
 /// Why a command was not done.

@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::task::yield_now;
+use tokio::time::{sleep_until, timeout};
 
+use super::burst::Bursts;
 use super::connection::{Connection, Flushed, Written};
 use super::feed::{Feed, PASSES, Shared, raw_frame};
 use super::mailbox::{Lane, Refused, Work};
@@ -15,9 +17,9 @@ use super::room_handle::RoomHandle;
 use crate::protocol::{Close, FeedKind, Message};
 use crate::room::{Actor, Timestamp};
 
-/// Visits between two chances for other tasks: a visit is a system call of 5-10 us, so they hold a worker for
-/// about half a millisecond.
-const VISITS: usize = 64;
+/// Visits between two chances for other tasks, and for the room's task to publish: a visit is a system call of
+/// 5-10 us, so they hold a worker and the ring's lock for about a quarter of a millisecond.
+const VISITS: usize = 32;
 /// How often connections are looked after.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Between two pings; each connection's are shifted by up to a fifth.
@@ -34,6 +36,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
     let shard = &feed.shards[share];
     let mut connections: Vec<Arc<Connection>> = Vec::new();
     let mut swept = Instant::now();
+    let mut not_before = swept;
     loop {
         if connections.is_empty() {
             shard.wake.notified().await;
@@ -41,8 +44,11 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
             sweep(&handle, &feed, &connections);
             swept = Instant::now();
         }
+        sleep_until(not_before.into()).await;
+        let began = Instant::now();
         connections.append(&mut shard.arrived.lock());
         visit_all(&handle, &feed, share, &mut connections).await;
+        not_before = began + (2 * began.elapsed()).min(handle.hub.limits.linger_max);
     }
 }
 
@@ -51,20 +57,12 @@ async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: 
     let decided = if share == 0 { feed.take_decided() } else { None };
     let now = handle.hub.clock.now();
     let mut written = Written::default();
+    let mut bursts = Bursts::default();
     let mut index = 0;
-    while let Some(connection) = connections.get(index) {
-        match connection.visit(now, &mut written) {
-            Flushed::Done => {
-                feed.left(connection.encoding);
-                connections.swap_remove(index);
-                continue;
-            }
-            Flushed::Lost => ask_for_keyframe(handle, connection),
-            Flushed::All | Flushed::Blocked => {}
-        }
-        index += 1;
-        if index % VISITS == 0 {
-            tokio::task::yield_now().await;
+    while index < connections.len() {
+        visit_some(handle, feed, connections, &mut index, &mut bursts, now, &mut written);
+        if index < connections.len() {
+            yield_now().await;
         }
     }
     if connections.is_empty() {
@@ -76,6 +74,39 @@ async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: 
         metrics
             .decided_to_written_seconds
             .observe(decided.elapsed().as_secs_f64());
+    }
+}
+
+/// The next visits, all under one lock of the ring.
+fn visit_some(
+    handle: &RoomHandle,
+    feed: &Feed,
+    connections: &mut Vec<Arc<Connection>>,
+    index: &mut usize,
+    bursts: &mut Bursts,
+    now: Timestamp,
+    written: &mut Written,
+) {
+    let mut lost = Vec::new();
+    let ring = feed.ring.read();
+    for _ in 0..VISITS {
+        let Some(connection) = connections.get(*index) else {
+            break;
+        };
+        match connection.visit(&ring, bursts, now, written) {
+            Flushed::Done => {
+                feed.left(connection.encoding);
+                connections.swap_remove(*index);
+                continue;
+            }
+            Flushed::Lost => lost.push(Arc::clone(connection)),
+            Flushed::All | Flushed::Blocked => {}
+        }
+        *index += 1;
+    }
+    drop(ring);
+    for connection in &lost {
+        ask_for_keyframe(handle, connection);
     }
 }
 
@@ -93,8 +124,12 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
     let ping = raw_frame(0x9, handle.head().to_string().as_bytes());
     for (index, connection) in connections.iter().enumerate() {
         look_after(handle, connection, index as u64, now, &ping);
-        handle.hub.metrics.lag_batches.observe(connection.lag() as f64);
     }
+    let ring = feed.ring.read();
+    for connection in connections {
+        handle.hub.metrics.lag_batches.observe(connection.lag(&ring) as f64);
+    }
+    drop(ring);
     if feed.kind == FeedKind::Stage && handle.backstage.followers() > 0 {
         ask_sample(handle, connections, now);
     }
