@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::options::{Failure, Plan};
+use crate::options::Failure;
 
 /// Files besides viewers' sockets.
 const OTHER_FILES: u64 = 64;
@@ -42,12 +42,12 @@ pub(crate) fn raise_file_limit(viewers: u32) -> Result<(), Failure> {
 /// # Errors
 ///
 /// [`Failure::Usage`] names the ceiling that the ports set.
-pub(crate) fn sources(plan: &Plan) -> Result<Vec<IpAddr>, Failure> {
+pub(crate) fn sources(given: &[IpAddr], server: IpAddr, viewers: u32) -> Result<Vec<IpAddr>, Failure> {
     let ports = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
         .ok()
         .and_then(|range| ports(&range))
         .unwrap_or(PORTS);
-    choose_sources(&plan.sources, plan.server.address.ip(), plan.viewers, ports)
+    choose_sources(given, server, viewers, ports)
 }
 
 fn choose_sources(given: &[IpAddr], server: IpAddr, viewers: u32, ports: u32) -> Result<Vec<IpAddr>, Failure> {
@@ -90,12 +90,30 @@ impl Process {
 
     /// CPU time so far, seconds.
     pub(crate) fn cpu(self) -> Option<f64> {
+        self.times().map(|times| times.user + times.system)
+    }
+
+    /// CPU time so far, in the process's own code and in the kernel for it.
+    pub(crate) fn times(self) -> Option<Times> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         // The name in brackets may hold anything; utime and stime are the 12th and 13th words behind it.
         let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
-        Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        let seconds = |word: usize| {
+            let ticks: u64 = words.get(word)?.parse().ok()?;
+            Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        };
+        Some(Times {
+            user: seconds(11)?,
+            system: seconds(12)?,
+        })
     }
+}
+
+/// CPU time of a process, seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) user: f64,
+    pub(crate) system: f64,
 }
 
 #[cfg(test)]

@@ -4,14 +4,17 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`options`], [`profile`] | the command line, made into a [`options::Plan`] |
+//! | [`bench`] | what a delivery costs, beside the floor |
 //! | [`show`] | the course of a run: room, ramp, talk, draw, rush, storm, checks |
-//! | [`worker`] | one thread with its share of the viewers on one poll; [`viewer`] is one of them, [`talk`] what they say |
+//! | [`crew`], [`worker`] | the threads; one thread with its share of the viewers on one poll; [`viewer`] is one of them, [`talk`] what they say |
 //! | [`wire`] | just enough of WebSocket and of the messages, without decoding what need not be |
 //! | [`follower`], [`observer`], [`faults`] | the cursor rule, what the stage shows, what went wrong |
 //! | [`api`], [`machine`] | the server's REST, the operating system |
 //! | [`tally`], [`report`], [`progress`] | what was counted, and how it is told |
 
 mod api;
+mod bench;
+mod crew;
 mod faults;
 mod follower;
 mod machine;
@@ -29,24 +32,19 @@ mod worker;
 
 use std::process::ExitCode;
 
-use options::Failure;
+use options::{Failure, Plan, Task};
 
 /// The run was made, and something was not as it must be.
 const INCORRECT: u8 = 1;
 
 fn main() -> ExitCode {
-    let plan = match options::read() {
-        Ok(plan) => plan,
+    let correct = match options::read() {
+        Ok(Task::Show(plan)) => play(&plan),
+        Ok(Task::Bench(plan)) => bench::run(&plan),
+        Ok(Task::Floor(listen)) => bench::floor(listen),
         Err(asked) => return asked,
     };
-    let told = show::run(&plan).and_then(|report| {
-        print!("{report}");
-        if let Some(path) = &plan.json {
-            report.write(path)?;
-        }
-        Ok(report.failures.is_empty())
-    });
-    match told {
+    match correct {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(INCORRECT),
         Err(failure) => {
@@ -54,4 +52,14 @@ fn main() -> ExitCode {
             Failure::code(&failure).into()
         }
     }
+}
+
+/// Says whether everything was as it must be.
+fn play(plan: &Plan) -> Result<bool, Failure> {
+    let report = show::run(plan)?;
+    print!("{report}");
+    if let Some(path) = &plan.json {
+        report.write(path)?;
+    }
+    Ok(report.failures.is_empty())
 }

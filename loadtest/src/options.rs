@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use hubbub::protocol::Encoding;
 use hubbub::room::RoomId;
 
+use crate::bench;
 use crate::profile::Profile;
 
 /// Bad usage (sysexits.h).
@@ -51,8 +52,10 @@ impl Failure {
 ///
 /// Exit status: 0 all is as it must be, 1 something is not, 64 bad usage, 69 the server cannot be used.
 #[derive(Debug, Parser)]
-#[command(name = "hubbub-loadtest", version)]
+#[command(name = "hubbub-loadtest", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// The server's own address, without TLS.
     #[arg(
         long,
@@ -115,6 +118,27 @@ struct Arguments {
     /// The server's process, if it runs here: its memory and CPU are reported.
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
+}
+
+/// What this program does besides playing a show.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Measures what a delivery costs: a server of its own and the floor in turn, in one run.
+    Bench(bench::Arguments),
+    /// Serves as the floor: the least a server can do, one send for each viewer and comment.
+    Floor {
+        /// Where.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+}
+
+/// What this process is asked to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Show(Box<Plan>),
+    Bench(bench::Plan),
+    Floor(SocketAddr),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -184,7 +208,7 @@ pub(crate) struct Plan {
 /// # Errors
 ///
 /// The exit status, after help was printed or what is wrong was said.
-pub(crate) fn read() -> Result<Plan, ExitCode> {
+pub(crate) fn read() -> Result<Task, ExitCode> {
     let arguments = Arguments::try_parse().map_err(|error| {
         // To a closed terminal nothing can be said.
         let _ = error.print();
@@ -194,13 +218,18 @@ pub(crate) fn read() -> Result<Plan, ExitCode> {
             ExitCode::SUCCESS
         }
     })?;
-    arguments.plan().map_err(|failure| {
+    let task = match arguments.other {
+        Some(Other::Floor { listen }) => Ok(Task::Floor(listen)),
+        Some(Other::Bench(arguments)) => arguments.plan().map(Task::Bench),
+        None => arguments.plan().map(|plan| Task::Show(Box::new(plan))),
+    };
+    task.map_err(|failure| {
         eprintln!("hubbub-loadtest: {failure}");
         ExitCode::from(failure.code())
     })
 }
 
-fn usage<T>(sentence: impl fmt::Display) -> Result<T, Failure> {
+pub(crate) fn usage<T>(sentence: impl fmt::Display) -> Result<T, Failure> {
     Err(Failure::Usage(sentence.to_string()))
 }
 

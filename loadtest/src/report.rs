@@ -187,9 +187,6 @@ pub(crate) struct Report {
 impl Report {
     /// What every run tells.
     pub(crate) fn new(plan: &Plan, room: &RoomId, talk_seconds: f64, deltas: u64, tally: &Tally) -> Self {
-        let joined = tally
-            .joined_within
-            .map_or(0.0, |(first, last)| last.saturating_duration_since(first).as_secs_f64());
         let per_second = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         let observer = &tally.observer;
         let comments = observer.comments_in_bytes;
@@ -204,7 +201,7 @@ impl Report {
             threads: plan.threads,
             viewers: plan.viewers,
             talk_seconds,
-            joins_per_second: per_second(tally.joins.count(), joined),
+            joins_per_second: tally.joins_per_second(),
             joins: Spread::of(&tally.joins),
             deliveries_per_second: per_second(deltas, talk_seconds),
             deliveries: tally.deltas,

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::{self};
 use std::time::{Duration, Instant, SystemTime};
 
 use hubbub::room::discount::WhoCounts;
@@ -13,13 +12,14 @@ use hubbub::room::fair::{self, CommittedRules, Transcript};
 use hubbub::room::{Key, Luck, RoomId};
 
 use crate::api::{Api, Problem};
+use crate::crew::{Crew, share};
 use crate::machine::{self, Process};
 use crate::options::{Failure, Plan, Rush};
 use crate::progress::Progress;
 use crate::report::{DrawReport, Report, RushReport, ServerReport, StormReport};
 use crate::talk::Marks;
 use crate::tally::{Claimed, Live, Tally};
-use crate::worker::{Course, Order, Standing, Worker};
+use crate::worker::{Course, Order, Standing};
 
 /// Between two looks at how far everybody is.
 const LOOK: Duration = Duration::from_millis(50);
@@ -47,7 +47,7 @@ const OPEN_MS: u64 = 600_000;
 /// See [`Failure`]; a run that found faults is a report.
 pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
     machine::raise_file_limit(plan.viewers)?;
-    let sources = machine::sources(plan)?;
+    let sources = machine::sources(&plan.sources, plan.server.address.ip(), plan.viewers)?;
     let stop = watch_signals();
     let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     // Two runs with the same seed are two rooms; what is said in them is the same.
@@ -72,7 +72,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
         plan,
         api: &api,
         room: &room,
-        crew: Crew::start(&course, plan)?,
+        crew: Crew::start(&course, plan.viewers)?,
         progress: Progress::new(plan.viewers),
         stop,
         failures: Vec::new(),
@@ -149,75 +149,6 @@ impl Drop for Room<'_> {
         {
             eprintln!("hubbub-loadtest: the room {} was left behind: {problem}", self.id);
         }
-    }
-}
-
-/// The threads with the viewers.
-struct Crew {
-    orders: Vec<Sender<Order>>,
-    lives: Vec<Arc<Live>>,
-    threads: Vec<JoinHandle<std::io::Result<Tally>>>,
-}
-
-/// How many of the first `count` viewers a thread has.
-fn share(count: u32, index: usize, threads: u32) -> u32 {
-    count.saturating_sub(index as u32).div_ceil(threads)
-}
-
-impl Crew {
-    fn start(course: &Arc<Course>, plan: &Plan) -> Result<Self, Failure> {
-        let mut crew = Self {
-            orders: Vec::new(),
-            lives: Vec::new(),
-            threads: Vec::new(),
-        };
-        for index in 0..plan.threads {
-            let live = Arc::new(Live::default());
-            let count = share(plan.viewers, index as usize, plan.threads);
-            let worker = Worker::new(Arc::clone(course), Arc::clone(&live), index, count)
-                .map_err(|error| Failure::Usage(format!("no thread can be made: {error}")))?;
-            let (orders, inbox) = channel();
-            crew.threads.push(thread::spawn(move || worker.run(&inbox)));
-            crew.orders.push(orders);
-            crew.lives.push(live);
-        }
-        Ok(crew)
-    }
-
-    fn order(&self, order: impl Fn(usize) -> Order) {
-        for (index, orders) in self.orders.iter().enumerate() {
-            // A thread that has failed is found when its tally is asked for.
-            let _ = orders.send(order(index));
-        }
-    }
-
-    fn standing(&self) -> Standing {
-        let (reply, replies) = channel();
-        self.order(|_| Order::Tell(reply.clone()));
-        drop(reply);
-        replies.iter().fold(Standing::default(), Standing::and)
-    }
-
-    fn lives(&self) -> impl Iterator<Item = &Live> + Clone {
-        self.lives.iter().map(|live| &**live)
-    }
-
-    /// All leave; what they counted.
-    fn end(&mut self) -> Result<Tally, Failure> {
-        self.orders.clear();
-        let mut tally: Option<Tally> = None;
-        for thread in self.threads.drain(..) {
-            let told = match thread.join() {
-                Ok(told) => told.map_err(|error| error.to_string()),
-                Err(_) => Err("it panicked".to_owned()),
-            };
-            let told = told.map_err(|why| Failure::Unavailable(format!("a thread of this program failed: {why}")))?;
-            match &mut tally {
-                None => tally = Some(told),
-                Some(tally) => tally.merge(told),
-            }
-        }
-        Ok(tally.unwrap_or_default())
     }
 }
 

@@ -110,6 +110,18 @@ impl Tally {
         self.joined_within = Some((first.min(began), last.max(now)));
     }
 
+    /// Viewers who came a second, while they came.
+    pub(crate) fn joins_per_second(&self) -> f64 {
+        let seconds = self
+            .joined_within
+            .map_or(0.0, |(first, last)| last.saturating_duration_since(first).as_secs_f64());
+        if seconds > 0.0 {
+            self.joins.count() as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
     /// Takes in another thread's. The observer stays the first thread's: it was there first.
     pub(crate) fn merge(&mut self, other: Self) {
         for (own, others) in [
@@ -167,6 +179,8 @@ pub(crate) struct Live {
     pub(crate) deltas: AtomicU64,
     /// Bytes received.
     pub(crate) bytes: AtomicU64,
+    /// Comments received, by each viewer.
+    pub(crate) deliveries: AtomicU64,
     /// Requests answered.
     pub(crate) answered: AtomicU64,
 }

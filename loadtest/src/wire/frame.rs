@@ -85,6 +85,36 @@ pub(crate) fn next(bytes: &[u8]) -> Result<Option<Frame<'_>>, BadFrame> {
     }))
 }
 
+/// Writes a server's text frame.
+pub(crate) fn write_unmasked(out: &mut Vec<u8>, payload: &[u8]) {
+    out.push(0x81);
+    match payload.len() {
+        length @ 0..126 => out.push(length as u8),
+        length @ 126..65_536 => {
+            out.push(126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(payload);
+}
+
+/// The payload of the client's frame at the front, and the frame's length; `None`: it has not arrived whole.
+pub(crate) fn unmasked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let (length, head) = match (bytes.get(1)? & 0x7f, bytes) {
+        (126, [_, _, a, b, ..]) => (usize::from(u16::from_be_bytes([*a, *b])), 4),
+        (126 | 127, _) => return None,
+        (short, _) => (usize::from(short), 2),
+    };
+    let mask = bytes.get(head..head + 4)?;
+    let masked = bytes.get(head + 4..head + 4 + length)?;
+    let payload = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    Some((payload.collect(), head + 4 + length))
+}
+
 /// Writes a client's frame.
 pub(crate) fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: [u8; 4]) {
     out.push(0x80 | opcode as u8);
@@ -156,6 +186,21 @@ mod tests {
         assert_eq!(next(&[0x81, 127, 0, 0, 0, 0, 0, 0, 1, 0]), Err(BadFrame::Length));
         assert_eq!(next(&[0x89, 126, 0, 126]), Err(BadFrame::LongControl));
         assert_eq!(next(&[0x81, 127, 1, 0, 0, 0, 0, 0, 0, 0]), Err(BadFrame::TooLong));
+    }
+
+    #[test]
+    fn a_frame_comes_back_as_it_was_written() {
+        for length in [0, 1, 125, 126, 4_000] {
+            let payload = vec![b'x'; length];
+            let mut masked = Vec::new();
+            write(&mut masked, Opcode::Text, &payload, [1, 2, 3, 4]);
+            assert_eq!(unmasked(&masked), Some((payload.clone(), masked.len())));
+            assert_eq!(unmasked(&masked[..masked.len() - 1]), None);
+            let mut plain = Vec::new();
+            write_unmasked(&mut plain, &payload);
+            let frame = next(&plain).expect("is good").expect("is whole");
+            assert_eq!((frame.payload, frame.length), (&payload[..], plain.len()));
+        }
     }
 
     #[test]

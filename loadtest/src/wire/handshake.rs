@@ -19,6 +19,24 @@ pub(crate) fn request(authority: &str, room: &RoomId, encoding: Encoding) -> Vec
     .into_bytes()
 }
 
+/// How long the request at the front is, once it has arrived whole.
+pub(crate) fn request_length(bytes: &[u8]) -> Option<usize> {
+    bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map(|end| end + 4)
+}
+
+/// The answer to [`request`] in JSON.
+pub(crate) fn opened() -> Vec<u8> {
+    let protocol = Encoding::Json.subprotocol();
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {

@@ -160,6 +160,8 @@ impl Worker {
     fn show(&self) {
         self.live.deltas.store(self.tally.deltas, Ordering::Relaxed);
         self.live.bytes.store(self.tally.bytes, Ordering::Relaxed);
+        let deliveries = self.tally.deliveries.count();
+        self.live.deliveries.store(deliveries, Ordering::Relaxed);
     }
 
     /// How long nothing is due.

@@ -1,0 +1,204 @@
+//! What a delivery costs: the server and the [`floor`] in turn, in one run, each in a process of its own with
+//! fresh viewers. Times drift by tens of percent on a shared machine; the ratio of neighbours holds.
+
+mod floor;
+mod measure;
+mod table;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::machine;
+use crate::options::{Failure, usage};
+use measure::{Measured, Target};
+
+/// The p99 up to which a load counts as held.
+const HELD_MS: f64 = 200.0;
+/// How finely the most that is held is looked for: steps between a rate that is held and its double.
+const SWEEP_STEPS: u32 = 3;
+
+/// The options of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The server's program; without it the one beside this program.
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+    /// More options for the server, such as `--linger-max-ms=0`.
+    #[arg(long = "with", value_name = "OPTION", allow_hyphen_values = true)]
+    with: Vec<String>,
+    /// Loads: viewers x comments a second.
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        default_value = "5000x10,15000x4,5000x40,5000x100"
+    )]
+    loads: Vec<Load>,
+    /// Rounds, in each of which every load is put on the floor and on the server.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: u32,
+    /// Seconds of each measurement.
+    #[arg(long, value_name = "SECONDS", default_value_t = 8)]
+    seconds: u64,
+    /// Also looks for the most that so many viewers can be sent at a p99 of at most 200 ms.
+    #[arg(long, value_name = "VIEWERS")]
+    sweep: Option<u32>,
+    /// Threads of this program that share the viewers.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: u32,
+}
+
+/// So many viewers, so many comments a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Load {
+    viewers: u32,
+    per_second: f64,
+}
+
+impl FromStr for Load {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let load = text.split_once('x').and_then(|(viewers, per_second)| {
+            Some(Self {
+                viewers: viewers.parse().ok()?,
+                per_second: per_second.parse().ok()?,
+            })
+        });
+        load.filter(|load| load.viewers > 0 && load.per_second > 0.0)
+            .ok_or_else(|| "is not VIEWERSxCOMMENTS_A_SECOND, such as 5000x10".to_owned())
+    }
+}
+
+/// What a bench does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    program: PathBuf,
+    with: Vec<String>,
+    loads: Vec<Load>,
+    rounds: u32,
+    time: Duration,
+    sweep: Option<u32>,
+    threads: u32,
+}
+
+impl Arguments {
+    pub(crate) fn plan(self) -> Result<Plan, Failure> {
+        let beside = || Some(std::env::current_exe().ok()?.with_file_name("hubbub"));
+        let program = match self.program.or_else(beside) {
+            Some(program) if program.is_file() => program,
+            _ => {
+                return usage("--program: there is no server's program (`cargo build --release --workspace` makes it)");
+            }
+        };
+        if !(1..=100).contains(&self.rounds) || !(1..=3_600).contains(&self.seconds) {
+            return usage("--rounds: from 1 to 100; --seconds: from 1 to 3,600");
+        }
+        if !(1..=64).contains(&self.threads) {
+            return usage("--threads: from 1 to 64");
+        }
+        Ok(Plan {
+            program,
+            with: self.with,
+            loads: self.loads,
+            rounds: self.rounds,
+            time: Duration::from_secs(self.seconds),
+            sweep: self.sweep,
+            threads: self.threads,
+        })
+    }
+}
+
+/// See [`floor::serve`].
+pub(crate) fn floor(listen: SocketAddr) -> Result<bool, Failure> {
+    floor::serve(listen).map(|()| true)
+}
+
+/// Measures, and tells as it goes. Whether every server run was lossless and in order.
+pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
+    let most = plan.loads.iter().map(|load| load.viewers).chain(plan.sweep).max();
+    machine::raise_file_limit(most.unwrap_or(0))?;
+    let mut correct = true;
+    let mut pairs: Vec<Vec<(Measured, Measured)>> = vec![Vec::new(); plan.loads.len()];
+    for round in 1..=plan.rounds {
+        for (load, pairs) in plan.loads.iter().zip(&mut pairs) {
+            let floor = measure::once(plan, Target::Floor, *load)?;
+            let server = measure::once(plan, Target::Server, *load)?;
+            eprintln!("round {round}, {load}: floor {floor}");
+            eprintln!("round {round}, {load}: server {server}");
+            correct &= server.is_correct();
+            pairs.push((floor, server));
+        }
+    }
+    table::print(&plan.loads, &pairs);
+    if let Some(viewers) = plan.sweep {
+        for target in [Target::Floor, Target::Server] {
+            let held = sweep(plan, target, viewers)?;
+            println!("{target:?}: most held by {viewers} viewers at a p99 of at most {HELD_MS} ms: {held}");
+        }
+    }
+    Ok(correct)
+}
+
+/// The highest rate that is held: doubled until it is not, then narrowed down.
+fn sweep(plan: &Plan, target: Target, viewers: u32) -> Result<String, Failure> {
+    let mut best: Option<Measured> = None;
+    let mut limited = false;
+    let mut holds = |per_second: f64| {
+        let measured = measure::once(plan, target, Load { viewers, per_second })?;
+        eprintln!("sweep, {viewers}x{per_second}: {target:?} {measured}");
+        let held = measured.p99_ms <= HELD_MS && measured.is_correct() && measured.skipped == 0;
+        limited = measured.generator_limited();
+        if held {
+            best = Some(measured);
+        }
+        Ok::<_, Failure>(held)
+    };
+    let mut low = 0.0;
+    let mut high = 20.0;
+    while holds(high)? {
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..SWEEP_STEPS {
+        let middle = f64::midpoint(low, high);
+        if holds(middle)? {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let at_least = if limited {
+        ", at least: this program was the limit"
+    } else {
+        ""
+    };
+    Ok(match best {
+        Some(best) => format!("{:.0} deliveries/s ({best}){at_least}", best.deliveries_per_second),
+        None => "nothing".to_owned(),
+    })
+}
+
+impl std::fmt::Display for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} x {}/s", self.viewers, self.per_second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Load;
+
+    #[test]
+    fn a_load_is_viewers_and_comments_a_second() {
+        let load = |text: &str| text.parse::<Load>().map(|load| (load.viewers, load.per_second));
+        assert_eq!(load("5000x10"), Ok((5_000, 10.0)));
+        assert_eq!(load("15000x0.5"), Ok((15_000, 0.5)));
+        for bad in ["", "5000", "x", "0x10", "10x0", "-1x1", "axb"] {
+            assert!(load(bad).is_err(), "{bad}");
+        }
+    }
+}
