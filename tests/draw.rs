@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/verifiers.rs"]
+mod verifiers;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 
 use hubbub::room::audience::{Address, Visitor};
@@ -16,13 +18,10 @@ use hubbub::room::{
     Actor, Answer, Command, Empty, Event, Hash, Key, Luck, PersonId, Room, RoomId, Timestamp, ViewerId,
 };
 use serde_json::Value;
+use verifiers::{VERIFIERS, root, verdicts};
 
 const HOST: Actor = Actor::Operator(PersonId(1));
 const ENTRIES: u32 = 5_000;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn key() -> Key {
     Key::new("lipstick").unwrap()
@@ -143,23 +142,6 @@ fn show_with_an_open_draw() -> Show {
     show
 }
 
-/// Runs a verifier on files; whether it was content with all, and with each.
-fn verdicts(program: &str, script: &str, files: &[PathBuf]) -> (bool, Vec<bool>) {
-    let output = Program::new(program).arg(root().join(script)).args(files).output();
-    let output = output.unwrap_or_else(|error| panic!("this test needs {program}: {error}"));
-    let said = String::from_utf8(output.stdout).unwrap();
-    let each: Vec<bool> = said.lines().map(|line| line.contains(": ok: ")).collect();
-    assert_eq!(
-        each.len(),
-        files.len(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    (output.status.success(), each)
-}
-
-const VERIFIERS: [(&str, &str); 2] = [("node", "tests/verify_draw.mjs"), ("python3", "tests/verify_draw.py")];
-
 #[test]
 fn three_verifiers_accept_the_draw_and_refuse_it_with_one_byte_changed() {
     let mut show = show_with_an_open_draw();
@@ -275,9 +257,9 @@ fn the_guides_vectors_hold() {
     }
     let transcript: Transcript = serde_json::from_value(vectors["transcript"].clone()).unwrap();
     assert_eq!(fair::verify(&transcript).unwrap().holders, [7, 6, 5]);
-    let file = self::root().join("tests/vectors/draw-v1.json");
+    let file = verifiers::root().join("tests/vectors/draw-v1.json");
     let python = Program::new("python3")
-        .arg(self::root().join("tests/verify_draw.py"))
+        .arg(verifiers::root().join("tests/verify_draw.py"))
         .arg("--vectors")
         .arg(file)
         .status();

@@ -92,6 +92,14 @@ impl Client {
         client
     }
 
+    /// Comes in as one more viewer and says something: whatever was done before, the server serves others.
+    pub(crate) async fn others_are_served(address: SocketAddr, room: &str) {
+        let mut other = Self::viewer(address, room, "Somebody else").await;
+        let comment = json!({"nonce": "1", "text": "still here"});
+        other.ask("comment", comment).await.expect("the server goes on");
+        other.until_comment("still here").await;
+    }
+
     async fn take_keyframe(&mut self) {
         match self.receive().await.expect("a keyframe follows") {
             Message::Keyframe(keyframe) => {

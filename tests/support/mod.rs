@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rest;
 pub(crate) mod server;
+pub(crate) mod verifiers;
 
 use std::time::Duration;
 

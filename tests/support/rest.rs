@@ -66,17 +66,18 @@ impl Rest {
 
     /// Memory of the server's process.
     pub(crate) async fn resident_bytes(&self) -> u64 {
-        self.metric("process_resident_memory_bytes ").await
+        let bytes = self.metric("process_resident_memory_bytes").await;
+        assert_ne!(bytes, 0);
+        bytes
     }
 
-    /// The value of a metric; its name with labels, and what stands between it and the value.
+    /// The value of a metric, named with its labels; 0 if it has not counted yet.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let metrics = self.page("/metrics").await.text(200);
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
-        value
-            .unwrap_or_else(|| panic!("{name} is not in\n{metrics}"))
-            .parse()
-            .unwrap()
+        let mut values = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next().map_or(0, |value| value.parse().unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Told {

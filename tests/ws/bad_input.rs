@@ -73,11 +73,7 @@ async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
             assert!(problem.text.is_some(), "the text goes back to its author");
         }
     }
-    let mut other = Client::viewer(server.address, "show", "Ann").await;
-    other
-        .ask("comment", json!({"nonce": "1", "text": "still here"}))
-        .await
-        .expect("the server goes on");
+    Client::others_are_served(server.address, "show").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,6 +89,7 @@ async fn messages_that_break_a_limit_close_with_their_code() {
     let mut wrong_kind = connect(server.address, "show").await;
     wrong_kind.send(Frame::binary(vec![0x80])).await.expect("open");
     assert_eq!(read(&mut wrong_kind, Encoding::Json).await, Err(Over::Closed(1003)));
+    Client::others_are_served(server.address, "show").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,4 +107,5 @@ async fn a_flood_is_refused_and_then_closed() {
     };
     assert!(limited, "the first refusals say when to come back");
     assert_eq!(over, Over::Closed(1008));
+    Client::others_are_served(server.address, "show").await;
 }

@@ -7,6 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::support::PATIENCE;
+use crate::support::client::Client;
 use crate::support::process::Process;
 use crate::support::raw::{close_code, frame, joined, masked, websocket};
 
@@ -61,6 +62,7 @@ async fn a_frame_that_breaks_the_protocol_is_answered_with_its_close_code() {
         }
     }
     assert!(wrong.is_empty(), "(case, got, wanted): {wrong:?}");
+    Client::others_are_served(server.address, "show").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +98,7 @@ async fn fragments_without_end_are_a_flood_and_hold_up_nobody() {
     let _ = timeout(Duration::from_secs(5), socket.write_all(&fragments)).await;
     let code = close_code(&mut socket).await;
     assert!(matches!(code, Some(1008) | None), "{code:?}");
-    joined(server.address, "show").await;
+    Client::others_are_served(server.address, "show").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

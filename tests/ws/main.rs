@@ -7,6 +7,7 @@ mod bad_input;
 mod crash;
 mod draw;
 mod frames;
+mod late;
 mod rush;
 mod show;
 mod slow;

@@ -117,6 +117,7 @@ async fn an_unknown_room_a_wrong_token_and_a_viewer_backstage_are_told_so() {
         .await
         .err();
     assert_eq!(curious, Some(Over::Closed(4503)));
+    Client::others_are_served(server.address, "show").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

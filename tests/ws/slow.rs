@@ -142,7 +142,7 @@ async fn two_hundred_viewers_that_take_nothing_cost_a_bounded_amount_and_are_tol
         "{ends:?}"
     );
     let counted =
-        async { while server.metric("hubbub_connections_closed_total{code=\"4001\"} ").await < DEAF as u64 {} };
+        async { while server.metric("hubbub_connections_closed_total{code=\"4001\"}").await < DEAF as u64 {} };
     timeout(PATIENCE, counted).await.expect("all of them are closed");
     ann.ask("comment", json!({"nonce": "1", "text": "still here"}))
         .await
