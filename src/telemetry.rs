@@ -6,8 +6,11 @@ use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 
@@ -164,17 +167,21 @@ impl Metrics {
 
 /// Writes the log to standard error from now on, as well as panics, whose message would else break the form.
 ///
+/// Of other crates nothing below `info` is written, whatever the filter says: they trace whole frames and headers,
+/// and so what people write, their tokens and addresses.
+///
 /// # Errors
 ///
 /// The filter cannot be read.
 pub fn log(format: LogFormat, filter: &str) -> Result<(), ParseError> {
+    let public = filter_fn(|line| *line.level() <= Level::INFO || line.target().starts_with("hubbub"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr);
     // Whoever set another one first, as tests do, keeps it.
     let _ = match format {
-        LogFormat::Pretty => lines.compact().with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Pretty => lines.compact().with_target(false).finish().with(public).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).finish().with(public).try_init(),
     };
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a broken invariant")));
     Ok(())

@@ -212,6 +212,7 @@ pub struct Options {
     pub log: Option<LogFormat>,
 
     /// What is logged, as tracing's filters say it: info, or hubbub=debug,warn. Default info.
+    /// Of the libraries nothing below info: they would write down tokens and what people say.
     #[arg(long, env = "HUBBUB_LOG_FILTER", value_name = "FILTER", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_filter: Option<String>,

@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input;
+mod canary;
 mod crash;
 mod draw;
 mod frames;
