@@ -2,7 +2,7 @@
 //!
 //! | token | says | lasts |
 //! |---|---|---|
-//! | viewer | the lasting identity of an anonymous viewer, of all rooms | [`VIEWER_MS`], renewed with each join |
+//! | viewer | the lasting identity of an anonymous viewer, of all rooms | [`VIEWER_MS`], renewed by a join after half of it |
 //! | staff | one person's device, of one room | [`DEVICE_MS`] |
 //! | store | a shop's role, of one room | [`STORE_MS`] |
 //! | store of all rooms | a shop that checks and redeems codes in every room | [`STORE_MS`], until revoked |
@@ -61,6 +61,8 @@ pub enum Identity {
         name: Option<String>,
         /// The token was the store's own.
         store: bool,
+        /// Until when.
+        expires_at: Timestamp,
     },
     /// A device of a member of staff, of one room.
     Staff {
@@ -245,6 +247,7 @@ impl StoreKey {
             id: self.viewer(&claims.sub),
             name: claims.name,
             store: true,
+            expires_at: Timestamp(claims.exp.saturating_mul(1_000)),
         })
     }
 
@@ -407,6 +410,7 @@ impl Auth {
                 id: claims.sub.parse().map_err(|_| BadToken)?,
                 name: None,
                 store: false,
+                expires_at,
             },
             (STAFF, Some(room)) => Identity::Staff {
                 room,
@@ -581,7 +585,8 @@ mod tests {
             Ok(Identity::Viewer {
                 id: viewer,
                 name: None,
-                store: false
+                store: false,
+                expires_at: NOW.plus(VIEWER_MS)
             })
         );
         let staff = auth.staff_token(&room(), person, NOW);
@@ -828,8 +833,9 @@ mod tests {
         let mut ids = BTreeSet::new();
         for (algorithm, private, public) in cases {
             let auth = with_store(&format!("{algorithm:?}"), public);
-            let Ok(Identity::Viewer { id, name, store: true }) =
-                auth.verify(&by_shop(algorithm, &private, &shop_claims()), NOW)
+            let Ok(Identity::Viewer {
+                id, name, store: true, ..
+            }) = auth.verify(&by_shop(algorithm, &private, &shop_claims()), NOW)
             else {
                 panic!("{algorithm:?}");
             };

@@ -15,7 +15,7 @@ use super::reader::{Heard, Reader};
 use super::requests::CONTROLS_PER_SECOND;
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Opened, address, luck};
-use crate::auth::Identity;
+use crate::auth::{Identity, VIEWER_MS};
 use crate::protocol::{Close, Encoding, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
 use crate::room::audience::Visitor;
 use crate::room::stage::Mine;
@@ -185,12 +185,21 @@ fn identify(
                 id,
                 name: None,
                 store: false,
+                expires_at: now.plus(VIEWER_MS),
             }
         }
     };
     match identity {
-        Identity::Viewer { id, name, store } => {
+        Identity::Viewer {
+            id,
+            name,
+            store,
+            expires_at,
+        } => {
             joined.viewer = Some(id);
+            if !store && expires_at.since(now) < VIEWER_MS / 2 {
+                joined.token = Some(hub.auth.viewer_token(id, now));
+            }
             let name = name
                 .or_else(|| hello.name.clone())
                 .filter(|name| name.len() <= NAME_BYTES)
@@ -203,7 +212,8 @@ fn identify(
                     store,
                     address,
                 }),
-                None,
+                // Our own last for long and are renewed; a store decides how long its word holds.
+                store.then_some(expires_at),
             ))
         }
         Identity::Staff {

@@ -177,7 +177,8 @@ pub struct Joined {
     /// Who the client is, for a viewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewer: Option<ViewerId>,
-    /// A new viewer's token, to be kept and sent in later `hello`s.
+    /// A viewer's token, to be kept and sent in later `hello`s: of a new viewer, or a new one in place of one of
+    /// which more than half the time is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// The role, for staff; an operator is a host.

@@ -1,12 +1,14 @@
 //! What viewers and staff see of one another.
 
+use hubbub::config::Options;
 use hubbub::protocol::Message;
-use hubbub::room::Answer;
 use hubbub::room::stage::{BackstageEvent, ShowChange, StaffOnly, StageEvent};
+use hubbub::room::{Answer, Timestamp, ViewerId};
 use serde_json::json;
 
 use crate::support::client::{Client, Over};
 use crate::support::process::Process;
+use crate::support::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_reaches_every_viewer_once() {
@@ -99,6 +101,56 @@ async fn the_room_on_air_notices_when_a_page_of_its_staff_is_opened() {
             return;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewers_token_is_renewed_by_a_join_in_the_second_half_of_its_life() {
+    let server = Server::start().await;
+    server.live_room("show").await;
+    let (auth, now) = (&server.serving.app.auth, server.serving.app.clock.now());
+    let viewer = ViewerId(7);
+    for (age_days, renewed) in [(199, false), (201, true)] {
+        let made = Timestamp(now.0 - age_days * 24 * 3_600_000);
+        let token = auth.viewer_token(viewer, made);
+        let client = Client::join(server.address, "show", json!({ "token": token })).await;
+        let joined = client.expect("the token is good").joined;
+        assert_eq!(
+            (joined.viewer, joined.token.is_some()),
+            (Some(viewer), renewed),
+            "{age_days} days"
+        );
+        if let Some(token) = joined.token {
+            let again = Client::join(server.address, "show", json!({ "token": token })).await;
+            let joined = again.expect("the new one is good").joined;
+            assert_eq!((joined.viewer, joined.token), (Some(viewer), None));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_under_a_stores_token_ends_with_it() {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, KEY).unwrap();
+    let options = Options {
+        store_key_file: Some(file.path().to_owned()),
+        ..Options::default()
+    };
+    let server = Server::with(options).await;
+    server.live_room("show").await;
+    let ends = server.serving.app.clock.now().0 / 1_000 + 2;
+    let claims = json!({"iss": "store", "aud": "hubbub", "sub": "customer 12", "name": "Ann", "exp": ends});
+    let key = jsonwebtoken::EncodingKey::from_secret(KEY.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let hello = json!({ "token": token });
+    let mut client = Client::join(server.address, "show", hello.clone())
+        .await
+        .expect("a customer");
+    assert_eq!(client.joined.token, None);
+    assert_eq!(client.over().await, Over::Closed(4503));
+    assert!(server.serving.app.clock.now() >= Timestamp(ends * 1_000));
+    let late = Client::join(server.address, "show", hello).await.map(|_| ());
+    assert_eq!(late, Err(Over::Closed(4503)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

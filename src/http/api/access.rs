@@ -53,7 +53,7 @@ impl Caller {
             } if theirs == room => Ok(Actor::Staff(*person)),
             Identity::Staff { .. } => Err(Refusal::NotAllowed.into()),
             Identity::Store { person, .. } => Ok(Actor::Store(*person)),
-            Identity::Viewer { id, name, store } => Ok(Actor::Viewer(Visitor {
+            Identity::Viewer { id, name, store, .. } => Ok(Actor::Viewer(Visitor {
                 id: *id,
                 name: Personal(name.clone().unwrap_or_default()),
                 store: *store,
