@@ -20,6 +20,9 @@ pub enum Error {
     /// The token is missing or not valid here.
     #[error(transparent)]
     BadToken(#[from] BadToken),
+    /// There is no such code, or it was used, or it has ended.
+    #[error("there is no such code: it may have been used, or have ended")]
+    UnknownCode,
     /// A field of the address, the query or the body is not as it must be.
     #[error("the field `{field}` {reason}")]
     BadField {
@@ -150,7 +153,7 @@ impl Error {
             Self::Command(error) => command_status(error),
             Self::BadToken(BadToken) => StatusCode::UNAUTHORIZED,
             Self::BadField { .. } | Self::BadJson { .. } | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UnknownCode | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -167,6 +170,7 @@ impl Error {
         match self {
             Self::Command(error) => error.code(),
             Self::BadToken(BadToken) => "bad_token",
+            Self::UnknownCode => "unknown_code",
             Self::BadField { .. } => "bad_field",
             Self::BadJson { .. } => "bad_json",
             Self::BadBody { .. } => "bad_body",

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accept::Places;
-use api::{Copies, Guesses, Transcripts};
+use api::{Copies, Guesses, Handovers, Transcripts};
 use tokio::sync::Mutex;
 
 use crate::auth::Auth;
@@ -50,6 +50,8 @@ pub struct App {
     guesses: Arc<Guesses>,
     /// Shows that hosts ran again lately.
     copies: Arc<Copies>,
+    /// Codes that carry viewers over to other browsers.
+    handovers: Arc<Handovers>,
     /// Transcripts of draws that were made lately.
     transcripts: Arc<Transcripts>,
     /// Held by a conditional change from its condition to its command.
@@ -77,6 +79,7 @@ impl App {
             clock,
             guesses: Arc::default(),
             copies: Arc::default(),
+            handovers: Arc::default(),
             transcripts: Arc::default(),
             changing: Arc::default(),
             draining: Arc::default(),

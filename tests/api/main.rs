@@ -10,6 +10,7 @@ mod discounts;
 mod document;
 mod doors;
 mod draws;
+mod handover;
 mod rooms;
 mod sign_in;
 mod staff;

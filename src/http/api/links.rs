@@ -44,6 +44,11 @@ impl Links {
         }
     }
 
+    /// The link that carries a viewer over to another browser, likewise.
+    pub(super) fn handover(&self, code: &str) -> String {
+        format!("{}#keep={code}", self.viewer)
+    }
+
     /// The link that an invitation is sent as. The code is in the fragment, which no server ever sees.
     pub(super) fn invitation(&self, code: &str) -> String {
         format!("{}#invite={code}", self.control)

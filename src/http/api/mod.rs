@@ -7,6 +7,7 @@ mod comments;
 pub(super) mod cover;
 mod discounts;
 mod draws;
+mod handover;
 mod jpeg;
 mod links;
 mod results;
@@ -34,6 +35,7 @@ use super::error::{Error, ErrorBody, ErrorDetail};
 use crate::room::{Answer, Luck};
 
 pub(super) use draws::Transcripts;
+pub(super) use handover::Handovers;
 pub(super) use rooms::Copies;
 pub(super) use tries::Guesses;
 
@@ -63,6 +65,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(discounts::routes())
         .merge(comments::routes())
         .merge(staff::routes())
+        .merge(handover::routes())
         .merge(results::routes())
 }
 
