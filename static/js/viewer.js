@@ -9,7 +9,7 @@ import { Comments } from "./elements/comments.js";
 import { Composer } from "./elements/composer.js";
 import { Gate } from "./elements/gate.js";
 import { Hearts } from "./elements/hearts.js";
-import { openMine, waitingCount } from "./elements/mine.js";
+import { keep, openMine, waitingCount } from "./elements/mine.js";
 import { Panel } from "./elements/panel.js";
 import { PictureArea } from "./elements/picture.js";
 import { share } from "./elements/share.js";
@@ -22,11 +22,12 @@ import { App } from "./viewer/app.js";
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const query = new URLSearchParams(location.search);
+const fragment = new URLSearchParams(location.hash.slice(1));
 
 /** @param {import("./net/connection.js").Codec} [codec] */
 function begin(codec) {
   const room = decodeURIComponent(location.pathname.split("/")[2] || "");
-  const app = new App(room, query, codec);
+  const app = new App(room, query, fragment, codec);
 
   const page = byId("show");
   const picture = /** @type {PictureArea} */ (byId("picture"));
@@ -112,6 +113,9 @@ function begin(codec) {
   inLanguage();
   app.start();
   render();
+  if (fragment.has("keep")) keep(app, fragment.get("keep"));
+  // such a link opened in this very tab
+  addEventListener("hashchange", () => /^#(keep|token)=/.test(location.hash) && location.reload());
 }
 
 if (query.get("encoding") === "msgpack") import("./net/msgpack.js").then(({ MSGPACK }) => begin(MSGPACK));

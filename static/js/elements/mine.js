@@ -59,11 +59,22 @@ export function openMine(app, closed) {
     if (key === shown) return;
     if (shown && holder.querySelector("form")?.contains(document.activeElement)) return;
     shown = key;
-    holder.replaceChildren(...content(app));
+    holder.replaceChildren(...content(app), keepButton(app));
   };
   refresh();
   openSheet(t("my_codes"), [holder], closed);
   return { refresh };
+}
+
+/** Opens what few need, loaded when it is pressed. @param {App} app @param {string | null} [code] */
+export async function keep(app, code) {
+  const { openKeep } = await import("./keep.js");
+  openKeep(app, code);
+}
+
+/** @param {App} app */
+function keepButton(app) {
+  return h("button", { class: "button button--wide", type: "button", text: t("keep"), onclick: () => keep(app) });
 }
 
 /** @param {App} app @returns {Node[]} */

@@ -3,13 +3,11 @@
 
 import { h, icon, later } from "../dom.js";
 import { clock, compact, date, number, off, time } from "../model/format.js";
-import { liveMs } from "../model/room.js";
 import { t } from "../model/strings.js";
 import { onTick } from "../model/ticker.js";
 import { Countdown } from "./countdown.js";
 
 /** @typedef {import("../types.js").Stage} Stage */
-/** @typedef {import("../types.js").Summary} Summary */
 
 /** Tags and the host's menu of links. @param {import("../types.js").Details} details @returns {HTMLElement[]} */
 export function tagsAndLinks(details) {
@@ -46,7 +44,7 @@ export class Panel extends HTMLElement {
     if (!stage) return;
     const { state, details } = stage.show;
     const soon = (details.scheduled_at || 0) <= app.clock.now();
-    const key = JSON.stringify([state, soon, details, state === "ended" && this.summary(stage), document.documentElement.lang]);
+    const key = JSON.stringify([state, soon, details, stage.summary, document.documentElement.lang]);
     if (key === this.shown) return;
     this.shown = key;
     this.hidden = state === "live";
@@ -80,16 +78,17 @@ export class Panel extends HTMLElement {
   /** @param {Stage} stage */
   ended(stage) {
     const { show } = stage;
-    const sum = this.summary(stage);
-    const until = show.redeem_until && show.redeem_until > (show.ended_at || 0) && show.redeem_until > this.app.clock.now();
-    const figures = [
+    // It comes with the end, or with the reveal of a draw that the end has closed.
+    const sum = stage.summary;
+    const until = show.redeem_until && show.redeem_until > this.app.clock.now();
+    const figures = sum && [
       figure(clock(sum.live_ms), t("sum_live")),
       figure(number(sum.viewers), t("sum_viewers")),
       sum.peak && figure(number(sum.peak.viewers), t("sum_peak", { time: time(sum.peak.at, sum.peak.at) })),
       sum.comments ? figure(number(sum.comments), t("sum_comments")) : null,
       figure(compact(sum.likes), t("sum_likes")),
     ];
-    const results = [
+    const results = sum && [
       ...sum.discounts.map((one) => h("li", {}, h("strong", { text: `${off(one.off)} · ${one.title}` }), h("span", { class: "numbers", text: t("results_claimed", { n: one.claimed, total: one.quota }) }))),
       ...sum.draws.filter((one) => !one.cancelled).map((one) => h("li", {}, h("strong", { text: one.prize }), h("span", { text: winnersLine(one) }))),
     ];
@@ -97,27 +96,11 @@ export class Panel extends HTMLElement {
       h("h1", { class: "lobby__title", text: t("ended_title") }),
       h("p", { text: show.details.title }),
       h("p", { class: "lobby__text", text: until ? t("codes_until", { time: time(show.redeem_until || 0, show.ended_at || 0) }) : t("ended_text") }),
-      h("dl", { class: "figures" }, ...figures),
-      results.length ? h("ul", { class: "results" }, ...results) : null,
+      figures && h("dl", { class: "figures" }, ...figures),
+      results?.length ? h("ul", { class: "results" }, ...results) : null,
       ...tagsAndLinks(show.details),
       h("a", { class: "button", href: "/", text: t("to_start") }),
     ];
-  }
-
-  /** The server's numbers, or what this page knows until they come. @param {Stage} stage @returns {Summary} */
-  summary(stage) {
-    if (stage.summary) return stage.summary;
-    const { likes, viewers } = stage.totals;
-    const draws = stage.draws.map((draw) => ({
-      id: draw.id,
-      prize: draw.rules.prize,
-      entries: draw.entries,
-      winners: draw.phase.revealed ? draw.phase.revealed.winners : [],
-      won: draw.phase.revealed ? draw.phase.revealed.won : 0,
-      claimed: 0,
-      cancelled: draw.phase.revealed === undefined,
-    }));
-    return { live_ms: liveMs(stage.show, stage.show.ended_at || 0), viewers, comments: 0, likes, watched_ms: 0, discounts: [], draws };
   }
 }
 

@@ -14,16 +14,24 @@ import { Connection, socketUrl } from "../net/connection.js";
 /** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../net/connection.js").Refused} Refused */
 
-const TOKEN = "hubbub.viewer";
+/** Where my token is kept. */
+export const TOKEN = "hubbub.viewer";
+const STORE = "hubbub.store";
 const NAME = "hubbub.name";
 
 export class App {
-  /** @param {string} room @param {URLSearchParams} query @param {import("../net/connection.js").Codec} [codec] */
-  constructor(room, query, codec) {
+  /** @param {string} room @param {URLSearchParams} query @param {URLSearchParams} fragment @param {import("../net/connection.js").Codec} [codec] */
+  constructor(room, query, fragment, codec) {
     this.roomId = room;
     /** A preview watches uncounted, muted, and as nobody. */
     this.preview = query.has("preview");
     this.room = emptyRoom();
+    /** The store's own token for me: from the address's fragment, for as long as the tab is open. */
+    this.storeToken = fragment.get("token") || kept.get(STORE, "session");
+    if (fragment.has("token")) {
+      kept.set(STORE, this.storeToken, "session");
+      history.replaceState(null, "", location.pathname + location.search);
+    }
     this.clock = new ServerClock();
     this.outbox = new Outbox({
       get: () => kept.get(`hubbub.outbox.${room}`, "session"),
@@ -70,7 +78,7 @@ export class App {
     const args = { feed: "stage" };
     if (this.preview) args.preview = true;
     else {
-      const token = this.triedWithoutToken ? null : kept.get(TOKEN);
+      const token = this.storeToken || (this.triedWithoutToken ? null : kept.get(TOKEN));
       if (token) args.token = token;
       args.name = this.name;
     }
@@ -116,12 +124,20 @@ export class App {
   stand(standing) {
     // A token that this server does not know (its secret is new): come in as somebody new, once.
     const refused = standing.phase === "closed" && standing.why === "not_allowed";
-    if (refused && !this.triedWithoutToken && !this.preview && kept.get(TOKEN)) {
+    if (refused && this.storeToken) {
+      // The person is told; who tries again comes in as a guest.
+      this.forgetStoreToken();
+    } else if (refused && !this.triedWithoutToken && !this.preview && kept.get(TOKEN)) {
       this.triedWithoutToken = true;
       this.connection.retry();
       return;
     }
     this.changed();
+  }
+
+  forgetStoreToken() {
+    this.storeToken = null;
+    kept.set(STORE, null, "session");
   }
 
   guestName() {

@@ -70,6 +70,7 @@ add({
   about_show: ["About this show", "关于本场直播"],
   my_codes: ["My codes and prizes", "我的优惠码和奖品"],
   // the sheet of what is mine
+  keep: ["Keep on another device", "在其他设备上保留"],
   mine_none: ["Codes that you claim and prizes that you win are kept here.", "你领取的优惠码和赢得的奖品都保存在这里。"],
   mine_codes: ["Codes", "优惠码"],
   mine_prizes: ["Prizes", "奖品"],
