@@ -1,9 +1,14 @@
 //! The rules of comments, as scenarios.
 
+use std::collections::BTreeMap;
+
+use super::super::audience::Visitor;
 use super::super::show::{Create, Details, ShowEvent};
-use super::super::staff::{Rights, StaffEvent};
+use super::super::staff::{Rights, Role, StaffEvent};
 use super::super::stage::Stage;
-use super::super::{Command, Empty, RoomId, ViewerId};
+use super::super::{
+    Actor, Answer, Command, Decision, Empty, Event, Luck, Refusal, Room, RoomId, ViewerId, audience, text,
+};
 use super::*;
 
 const ANN: u32 = 1;
