@@ -24,7 +24,7 @@ const TURNS: usize = 8;
 /// After the close frame the socket is read for this long, so that unread data does not reset it.
 const LINGER: Duration = Duration::from_secs(1);
 /// A close frame that makes no way for this long is given up.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// The connections that want to be served, and the task that does it.
 #[derive(Default)]

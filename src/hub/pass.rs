@@ -27,7 +27,7 @@ const PING_MS: u64 = 25_000;
 /// A connection from which nothing was heard for two pings is gone.
 const SILENT_MS: u64 = 2 * PING_MS + 5_000;
 /// A close frame that cannot be written within this time is given up.
-const CLOSE_MS: u64 = 5_000;
+const CLOSE_MS: u64 = 10_000;
 /// Pages that a pass asks what they have; all passes together 200.
 const SAMPLE: usize = 200 / PASSES;
 

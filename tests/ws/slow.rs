@@ -134,7 +134,7 @@ async fn two_hundred_viewers_that_take_nothing_cost_a_bounded_amount_and_are_tol
     for mut deaf in crowd {
         ends.spawn(async move { raw::close_code(&mut deaf).await });
     }
-    // Who takes nothing for five more seconds is given up without the close frame.
+    // Who takes nothing for ten more seconds is given up without the close frame.
     let ends = ends.join_all().await;
     assert!(ends.contains(&Some(Close::Slow.code())), "{ends:?}");
     assert!(
