@@ -67,8 +67,10 @@ function begin(codec) {
     const { phase } = app.standing;
     page.dataset.phase = phase;
     page.dataset.state = stage ? stage.show.state : "none";
-    strip.hidden = phase !== "reconnecting" && !(phase === "connecting" && stage === null);
-    setText(strip, strip.hidden ? "" : stripWords(phase));
+    const words = stripWords(phase);
+    strip.hidden = !words;
+    setText(strip, words);
+    strip.classList.toggle("strip--calm", phase !== "reconnecting");
     if (stage) setText(/** @type {Element} */ (document.querySelector("title")), `${stage.show.details.title} · Hubbub`);
     for (const part of [picture, top, panel, comments, cards, composer, hearts, gate]) part.update();
     const waiting = waitingCount(app);
@@ -77,10 +79,13 @@ function begin(codec) {
     if (mine) mine.refresh();
   }
 
-  /** @param {string} phase */
+  /** What the thin bar says; nothing while all is as usual. @param {string} phase */
   function stripWords(phase) {
-    if (phase === "connecting") return t("connecting");
-    return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
+    const { stage } = app.room;
+    if (phase === "reconnecting") return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
+    if (phase === "connecting" && stage === null) return t("connecting");
+    // the host may still undo it, then the words go again
+    return phase === "live" && stage?.show.ends_at ? t("about_to_end") : "";
   }
 
   let drawing = false;

@@ -81,6 +81,16 @@ test("an offer's remaining quota comes with pulses, and closing it says why", ()
   assert.deepEqual([state.stage.discounts[0].closed, state.stage.discounts[0].remaining], ["sold_out", 0]);
 });
 
+test("a jump to a keyframe tells how many comments it passed over at most; a continuous one tells nothing", () => {
+  const keyframe = (offset, ...kept) => ({ keyframe: { epoch: 1, offset, at: 9, state: stage({ comments: kept.map(comment) }) } });
+  const here = { delta: { follows: 10, offset: 11, at: 9, events: [{ comment: comment(11) }] } };
+  const before = reduce(reduce(emptyRoom(), keyframe(10, 9, 10)), here);
+  assert.equal(before.skipped, null, "the first keyframe is no jump");
+  assert.equal(reduce(before, keyframe(16, 10, 11, 13)).skipped, null);
+  assert.deepEqual(reduce(before, keyframe(99, 52, 61)).skipped, { upTo: 40 });
+  assert.equal(reduce(before, keyframe(99)).skipped, null, "no comments, nothing to miss");
+});
+
 test("likes never go backwards", () => {
   let state = reduce(joined(), { pulse: { as_of: 9, at: 1, totals: { watching: 0, viewers: 2, likes: 30 } } });
   state = reduce(state, { pulse: { as_of: 9, at: 1, totals: { watching: 0, viewers: 2, likes: 20 } } });

@@ -5,6 +5,7 @@ import { h, icon, kept, later, patchList, setAttribute, setText } from "../dom.j
 import { lines } from "../model/outbox.js";
 import { refusal, t } from "../model/strings.js";
 import { onTick } from "../model/ticker.js";
+import { announce } from "./announce.js";
 
 /** @typedef {import("../model/outbox.js").Line} Line */
 
@@ -15,6 +16,8 @@ const RATE_OVER_MS = 15_000;
 const RATE_MAX = RATE_OVER_MS / 3_000;
 /** How long "shown k of n" stands after a busy second. */
 const SAMPLE_MS = 4_000;
+/** How long it stands that some were skipped. */
+const SKIPPED_MS = 10_000;
 const ALOUD = "hubbub.aloud";
 
 export class Comments extends HTMLElement {
@@ -28,6 +31,9 @@ export class Comments extends HTMLElement {
     this.newest = null;
     /** @type {number[]} when the last lines came */
     this.arrivals = [];
+    /** The jump that was told last, and until when it is, page time. @type {{upTo: number} | null} */
+    this.skipped = null;
+    this.skippedUntil = 0;
     this.aloud = kept.get(ALOUD) !== "off";
     this.list = h("div", { class: "comments__list", role: "log", "aria-live": "polite", tabindex: "0" });
     this.pinnedText = h("p", { class: "comments__pinned-text" });
@@ -147,15 +153,33 @@ export class Comments extends HTMLElement {
   }
 
   tick() {
-    const { app, list, sample } = this;
+    const { list, sample } = this;
     const since = performance.now() - RATE_OVER_MS;
     this.arrivals = this.arrivals.filter((at) => at > since);
     setAttribute(list, "aria-live", this.aloud && this.arrivals.length <= RATE_MAX ? "polite" : "off");
-    const { sample: last } = app.room;
-    const busy = last !== null && last.k < last.n && app.clock.now() - last.at < SAMPLE_MS;
-    sample.hidden = !busy;
-    if (busy && last) setText(sample, t("shown_of", { k: last.k, n: last.n }));
+    const words = this.skippedWords() || this.sampleWords();
+    sample.hidden = !words;
+    if (words) setText(sample, words);
     this.showMore();
+  }
+
+  /** Where this page was too slow, or away, and jumped to the newest: so much it says, once. */
+  skippedWords() {
+    const { skipped } = this.app.room;
+    if (!skipped) return "";
+    const words = t("skipped", { n: skipped.upTo });
+    if (skipped !== this.skipped) {
+      this.skipped = skipped;
+      this.skippedUntil = performance.now() + SKIPPED_MS;
+      announce(words);
+    }
+    return performance.now() < this.skippedUntil ? words : "";
+  }
+
+  sampleWords() {
+    const { sample: last } = this.app.room;
+    const busy = last !== null && last.k < last.n && this.app.clock.now() - last.at < SAMPLE_MS;
+    return busy && last ? t("shown_of", { k: last.k, n: last.n }) : "";
   }
 }
 

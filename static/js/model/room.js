@@ -22,7 +22,10 @@
  * @property {any} role for staff
  * @property {import("../types.js").Health | null} health for staff
  * @property {{k: number, n: number, at: number} | null} sample the last busy second: shown k of n
+ * @property {{upTo: number} | null} skipped after a jump to a keyframe: so many comments at most were passed over
  * @property {number} keyframes how many were taken: when it grows, everything was replaced
+ * @property {number} epoch of the last keyframe
+ * @property {number} offset of the last batch
  * @property {number} at server time of the last batch
  */
 
@@ -39,7 +42,10 @@ export function emptyRoom() {
     role: null,
     health: null,
     sample: null,
+    skipped: null,
     keyframes: 0,
+    epoch: 0,
+    offset: 0,
     at: 0,
   };
 }
@@ -51,12 +57,13 @@ export function emptyRoom() {
  */
 export function reduce(state, message) {
   if (message.keyframe) {
-    const { at, state: stage } = message.keyframe;
-    return { ...state, stage, at, sample: null, keyframes: state.keyframes + 1 };
+    const { at, epoch, offset, state: stage } = message.keyframe;
+    const skipped = jumped(state, message.keyframe) || state.skipped;
+    return { ...state, stage, epoch, offset, at, sample: null, skipped, keyframes: state.keyframes + 1 };
   }
   if (message.delta) {
-    const { at, events } = message.delta;
-    let next = { ...state, at };
+    const { at, offset, events } = message.delta;
+    let next = { ...state, offset, at };
     for (const event of events) next = applyStage(next, event, at);
     return next;
   }
@@ -70,6 +77,21 @@ export function reduce(state, message) {
   if (message.mine) return { ...state, mine: message.mine.mine };
   if (message.ok) return { ...state, mine: withAnswer(state.mine, message.ok.answer) };
   return state;
+}
+
+/**
+ * The comments that a jump to a keyframe passed over. Every comment has an offset of its own, and so have other
+ * events: how many were comments is not known, only how many they were at most.
+ *
+ * @param {RoomState} before
+ * @param {import("../types.js").Keyframe} keyframe
+ * @returns {{upTo: number} | null}
+ */
+function jumped(before, keyframe) {
+  const [first] = keyframe.state.comments;
+  if (!before.stage || before.epoch !== keyframe.epoch || !first) return null;
+  const upTo = first.id - before.offset - 1;
+  return upTo > 0 ? { upTo } : null;
 }
 
 /**

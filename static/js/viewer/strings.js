@@ -14,6 +14,7 @@ add({
   play: ["Play", "播放"],
   picture_stalled: ["The picture has stopped. Comments go on.", "画面卡住了，评论不受影响。"],
   picture_unplayable: ["This browser cannot play the picture. Comments go on.", "此浏览器无法播放画面，评论不受影响。"],
+  about_to_end: ["The show is about to end.", "直播即将结束。"],
   paused_title: ["Back in a moment", "马上回来"],
   paused_text: ["The host has paused the show. Stay here: it goes on by itself.", "主播暂停了直播，请稍候，会自动继续。"],
   // the lobby
@@ -50,6 +51,7 @@ add({
   to_start: ["See other shows", "看看其他直播"],
   // comments
   n_new: ["{n} new", "{n} 条新评论"],
+  skipped: ["Back at the newest: up to {n} comment skipped|Back at the newest: up to {n} comments skipped", "已跟上最新，跳过了最多 {n} 条评论"],
   pinned: ["Pinned", "置顶"],
   pending: ["sending…", "发送中…"],
   not_sent: ["not sent: {why}", "未发送：{why}"],
