@@ -20,6 +20,7 @@ struct Round {
     stalled: u32,
     newest: u32,
     took_ms: Vec<u32>,
+    behind_ms: Vec<u32>,
 }
 
 impl Rounds {
@@ -47,7 +48,10 @@ impl Rounds {
         round.took_ms.push(now.since(asked_at).min(60_000) as u32);
         round.newest += u32::from(seen.offset >= newest);
         match seen.picture {
-            Picture::Playing => round.playing += 1,
+            Picture::Playing => {
+                round.playing += 1;
+                round.behind_ms.extend(seen.behind_ms);
+            }
             Picture::Stalled => round.stalled += 1,
             Picture::None | Picture::Hidden => {}
         }
@@ -60,12 +64,14 @@ impl Rounds {
         done.took_ms.sort_unstable();
         let rank = (done.took_ms.len() * 95).div_ceil(100);
         let p95_ms = rank.checked_sub(1).map_or(0, |index| done.took_ms[index]);
+        done.behind_ms.sort_unstable();
         Health {
             asked: done.asked,
             answered: done.took_ms.len() as u32,
             playing: done.playing,
             stalled: done.stalled,
             newest: done.newest,
+            behind_ms: done.behind_ms.get(done.behind_ms.len() / 2).copied(),
             p95_ms,
             ..Health::default()
         }

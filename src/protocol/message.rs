@@ -59,6 +59,9 @@ pub struct Seen {
     pub offset: Offset,
     /// The picture.
     pub picture: Picture,
+    /// How far a picture that plays is behind its live edge, ms, where the page can know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind_ms: Option<u32>,
 }
 
 /// What a page's picture does.
@@ -287,6 +290,10 @@ pub struct Health {
     pub stalled: u32,
     /// Of these, pages that had the newest state.
     pub newest: u32,
+    /// Median of how far the picture is behind its live edge, ms, of the playing pages that can know; absent if none
+    /// can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_ms: Option<u32>,
     /// 95th percentile of the time from asking to the answer, ms.
     pub p95_ms: u32,
     /// Time of the room's last commit, ms.

@@ -222,6 +222,7 @@
  * @property {number} playing
  * @property {number} stalled
  * @property {number} newest
+ * @property {number} [behind_ms] how far the picture is behind its live edge: the median
  * @property {number} p95_ms
  * @property {number} commit_ms
  * @property {boolean} journal_ok

@@ -98,7 +98,16 @@ impl Worker {
             Message::AskSeen {} => {
                 let offset = self.viewers[viewer].follower.offset().unwrap_or_default();
                 let picture = Picture::Playing;
-                self.send(viewer, None, "seen", &Seen { offset, picture });
+                self.send(
+                    viewer,
+                    None,
+                    "seen",
+                    &Seen {
+                        offset,
+                        picture,
+                        behind_ms: None,
+                    },
+                );
             }
             Message::Bye { retry_after_ms } => {
                 self.viewers[viewer].asked_back_at = Some(now + Duration::from_millis(retry_after_ms));

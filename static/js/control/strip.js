@@ -1,7 +1,7 @@
 // @ts-check
 // The strip at the top: am I on air, since when, what do viewers actually have, and the few big buttons.
 
-import { clock, time } from "../model/format.js";
+import { clock, number, time } from "../model/format.js";
 import { liveMs } from "../model/room.js";
 import { language, speak, t } from "../model/strings.js";
 import { button, iconButton } from "./controls.js";
@@ -82,7 +82,13 @@ function have(told) {
     ? t("health_picture", { asked: told.asked, playing: told.playing })
     : t("health_answered", { asked: told.asked, answered: told.answered });
   const newest = t("health_newest", { newest: told.newest });
-  return [picture, newest, t("health_p95", { s: (told.p95_ms / 1000).toFixed(1) })].join(t("comma"));
+  const behind = told.behind_ms === undefined ? [] : [t("health_behind", { s: seconds(told.behind_ms) })];
+  return [picture, ...behind, newest, t("health_p95", { s: seconds(told.p95_ms) })].join(t("comma"));
+}
+
+/** @param {number} ms */
+function seconds(ms) {
+  return number(Math.round(ms / 100) / 10);
 }
 
 /** @param {Desk} desk @param {string} is */

@@ -191,7 +191,21 @@ export class PictureArea extends HTMLElement {
     } else {
       app.picture = "none";
     }
+    app.behindMs = app.picture === "playing" && this.visible ? this.behind() : undefined;
     this.showWords();
+  }
+
+  /**
+   * How far the picture is behind its live edge, ms; nothing where that cannot be known from here: a recording
+   * has no edge, and WHEP does not tell.
+   */
+  behind() {
+    const { video, app } = this;
+    const show = app.room.stage?.show;
+    const source = show?.details.source;
+    if (!show || !source) return undefined;
+    const edge = "file" in source ? fileEdge(video, liveMs(show, app.clock.now())) : "hls" in source ? hlsEdge(video) : undefined;
+    return edge === undefined ? undefined : Math.round(1000 * Math.max(0, edge - video.currentTime));
   }
 
   /** The picture stays still: ask for it anew. */
@@ -222,6 +236,19 @@ export class PictureArea extends HTMLElement {
     const stalled = app.picture === "stalled" && !this.refused && app.standing.phase === "live";
     setText(words, this.unplayable ? t("picture_unplayable") : stalled ? t("picture_stalled") : "");
   }
+}
+
+/** Where a file would be if it were sent now, s, within half its length of where it is. @param {HTMLVideoElement} video @param {number} liveMs */
+function fileEdge(video, liveMs) {
+  const { currentTime, duration } = video;
+  if (!Number.isFinite(duration) || duration <= 0) return undefined;
+  const ahead = (((liveMs / 1000 - currentTime) % duration) + duration) % duration;
+  return currentTime + (ahead > duration / 2 ? ahead - duration : ahead);
+}
+
+/** The newest that a live playlist offers, s. @param {HTMLVideoElement} video */
+function hlsEdge({ duration, seekable }) {
+  return duration === Infinity && seekable.length ? seekable.end(seekable.length - 1) : undefined;
 }
 
 customElements.define("hub-picture", PictureArea);

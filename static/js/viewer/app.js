@@ -44,6 +44,8 @@ export class App {
     this.mineAt = 0;
     /** What the picture does. @type {import("../types.js").Picture} */
     this.picture = "none";
+    /** How far it is behind its live edge, where that can be known. @type {number | undefined} */
+    this.behindMs = undefined;
     /** Set by the page: draws the state soon. */
     this.changed = () => {};
     this.name = this.guestName();
@@ -117,7 +119,10 @@ export class App {
 
   answerSeen() {
     const cursor = this.connection.follower.cursor;
-    if (cursor) this.connection.note("seen", { offset: cursor.offset, picture: document.hidden ? "hidden" : this.picture });
+    if (!cursor) return;
+    const { picture, behindMs } = this;
+    const seen = { offset: cursor.offset, picture: document.hidden ? "hidden" : picture };
+    this.connection.note("seen", behindMs === undefined || document.hidden ? seen : { ...seen, behind_ms: behindMs });
   }
 
   /** @param {import("../net/connection.js").Standing} standing */
