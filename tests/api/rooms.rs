@@ -101,6 +101,10 @@ async fn lists_show_public_shows_to_everybody_and_all_to_operators() {
     assert_eq!(ids(&filtered("/rooms?state=draft").await.is(200)), [""; 0]);
     let first = filtered("/rooms?limit=1").await.is(200);
     assert_eq!((ids(&first), &first["more"]), (vec!["d-live"], &json!(true)));
+    let second = filtered("/rooms?limit=1&after=1").await.is(200);
+    assert_eq!((ids(&second), &second["more"]), (vec!["c-sooner"], &json!(true)));
+    let last = filtered("/rooms?after=2").await.is(200);
+    assert_eq!((ids(&last), &last["more"]), (vec!["b-later"], &json!(false)));
     for bad in [
         "/rooms?limit=0",
         "/rooms?limit=-1",

@@ -57,6 +57,8 @@ struct Filter {
     state: Option<Stands>,
     /// Only rooms with this tag.
     tag: Option<String>,
+    /// So many rooms are passed over.
+    after: usize,
     /// At most so many: 100 if absent, 1,000 at most.
     limit: Option<usize>,
 }
@@ -91,7 +93,7 @@ impl Stands {
 struct Rooms {
     /// The rooms.
     rooms: Vec<Listing>,
-    /// There are more than were asked for.
+    /// There are more after these.
     more: bool,
 }
 
@@ -113,9 +115,12 @@ async fn list(
         room.unattended_since = None;
     }
     rooms.sort_by_key(order);
-    let more = rooms.len() > limit;
-    rooms.truncate(limit);
-    Ok(axum::Json(Rooms { rooms, more }))
+    let mut rooms = rooms.into_iter().skip(filter.after);
+    let page = rooms.by_ref().take(limit).collect();
+    Ok(axum::Json(Rooms {
+        rooms: page,
+        more: rooms.next().is_some(),
+    }))
 }
 
 fn is_public(room: &Listing) -> bool {

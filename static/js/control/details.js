@@ -9,9 +9,22 @@ import { fromLocalTime, isLink, localTime, tagsOf, whole } from "./terms.js";
 
 /** What the form for a new show begins with. */
 export const NEW_SHOW = {
-  title: "", description: "", host: "", kind: "video", access: "public", tags: "", scheduled_at: "",
+  title: "", description: "", host: "", kind: "video", access: "public", link_name: "", tags: "", scheduled_at: "",
   source: "none", source_url: "", links: [], goal_viewers: "", goal_comments: "", goal_likes: "", goal_claims: "",
 };
+
+/**
+ * A link name that a host chose, as rooms are named: 3 to 40 small letters, digits and dashes, none at the ends.
+ *
+ * @param {any} typed
+ * @returns {{name?: string, problem?: string}} neither if nothing was typed
+ */
+export function linkName(typed) {
+  const name = String(typed ?? "").trim().toLowerCase();
+  if (name === "") return {};
+  const good = /^[a-z0-9-]{3,40}$/.test(name) && !name.startsWith("-") && !name.endsWith("-");
+  return good ? { name } : { problem: "wrong_link_name" };
+}
 
 const GOALS = ["viewers", "comments", "likes", "claims"];
 

@@ -3,6 +3,7 @@
 
 import { t } from "../model/strings.js";
 import { area, button, iconButton, radios, select, text } from "./controls.js";
+import { linkName } from "./details.js";
 import { h } from "./render.js";
 
 /** @typedef {import("./controls.js").Form} Form */
@@ -24,6 +25,16 @@ export function mainFields(values) {
       radios(values, "kind", t("kind"), [["video", t("kind_video")], ["audio", t("kind_audio")]]),
       radios(values, "access", t("access"), [["public", t("access_public")], ["unlisted", t("access_unlisted")]])),
   ];
+}
+
+/** A name for the link: rooms that are not listed have none, so that nobody guesses them. @param {Form} values */
+export function linkNameField(values) {
+  if (values.values.access !== "public") return null;
+  const name = linkName(values.values.link_name).name;
+  return text(values, "link_name", t("link_name"), {
+    placeholder: "autumn-lips",
+    hint: name ? `${location.host}/r/${name}` : t("link_name_hint"),
+  });
 }
 
 /** The rest. @param {Form} values */

@@ -11,7 +11,8 @@ import { h, render } from "../control/render.js";
 import { clearCode, codeIn, keepOperatorToken, operatorToken } from "../control/session.js";
 import "../control/strings.js";
 import { openNewShow } from "./new-show.js";
-import { shelves, tagsIn, withTag } from "./shelf.js";
+import { openDevices } from "./devices.js";
+import { STEP, inPages, shelves, tagsIn } from "./shelf.js";
 
 /** @typedef {import("./shelf.js").Listed} Listed */
 
@@ -26,8 +27,14 @@ const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 let shows;
 let problem = "";
 let signInProblem = "";
+/** Whether there are more than these. */
+let more = false;
+/** How many are wanted. */
+let wanted = STEP;
 /** @type {string | undefined} */
-let tag;
+let tag = new URLSearchParams(location.search).get("tag") ?? undefined;
+/** The tags to choose from: those of all shows. @type {string[]} */
+let known = [];
 
 begin();
 
@@ -40,9 +47,14 @@ function begin() {
 }
 
 async function read() {
+  const asked = tag;
   try {
-    const answer = await api.read("/rooms");
-    shows = answer.rooms;
+    const list = await inPages(api, wanted, asked);
+    // another tag was chosen meanwhile: its own list is on the way
+    if (asked !== tag) return;
+    shows = list.rooms;
+    more = list.more;
+    if (asked === undefined || known.length === 0) known = tagsIn(asked === undefined ? shows : (await inPages(api, STEP)).rooms);
     problem = "";
   } catch (failed) {
     const { code } = /** @type {any} */ (failed);
@@ -68,6 +80,7 @@ function toolRow() {
   return [
     operatorToken() ? [
       button(t("new_show"), () => openNewShow(api), { kind: "main", icon: "plus", key: "new", small: false }),
+      button(t("devices"), () => openDevices(api, signOut), { kind: "quiet", key: "devices" }),
       button(t("sign_out"), signOut, { kind: "quiet", key: "out" }),
     ] : null,
     h("button", {
@@ -116,7 +129,7 @@ function signIn(code) {
 
 function list() {
   if (!shows) return problem ? null : h("p", { class: "empty", key: "loading" }, t("loading"));
-  const all = shelves(withTag(shows, tag));
+  const all = shelves(shows);
   const any = all.live.length + all.next.length + all.past.length > 0;
   return [
     tags(),
@@ -127,18 +140,30 @@ function list() {
     shelf("live", t("live_now"), all.live),
     shelf("next", t("next_up"), all.next),
     shelf("past", t("past"), all.past),
+    more ? h("div", { class: "actions more", key: "more" }, button(t("more_shows"), showMore, { small: false })) : null,
   ];
 }
 
+function showMore() {
+  wanted += STEP;
+  read();
+}
+
 function tags() {
-  const known = tagsIn(shows ?? []);
-  if (known.length === 0) return null;
+  const some = tag === undefined || known.includes(tag) ? known : [tag, ...known];
+  if (some.length === 0) return null;
   const choose = (/** @type {string | undefined} */ one) => {
     tag = one;
+    wanted = STEP;
+    const address = new URL(location.href);
+    if (one === undefined) address.searchParams.delete("tag");
+    else address.searchParams.set("tag", one);
+    history.replaceState(history.state, "", address);
     paint();
+    read();
   };
   return h("nav", { class: "tags", key: "tags", "aria-label": t("by_tag") },
-    [undefined, ...known].map((one) => h("button", {
+    [undefined, ...some].map((one) => h("button", {
       key: one ?? "",
       type: "button",
       class: "tag",

@@ -4,10 +4,10 @@
 import { refusal, t } from "../model/strings.js";
 import { ApiError, paths } from "../control/api.js";
 import { button, form, formProblem, showFirstProblem } from "../control/controls.js";
-import { NEW_SHOW, detailsOf } from "../control/details.js";
+import { NEW_SHOW, detailsOf, linkName } from "../control/details.js";
 import { h } from "../control/render.js";
 import { openSheet } from "../control/sheet.js";
-import { coverField, mainFields, moreFields } from "../control/show-form.js";
+import { coverField, linkNameField, mainFields, moreFields } from "../control/show-form.js";
 
 /** @param {import("../control/api.js").Api} api */
 export function openNewShow(api) {
@@ -26,6 +26,8 @@ export function openNewShow(api) {
     event.preventDefault();
     if (busy) return;
     const { details, problems } = detailsOf(values.values, { now: Date.now() });
+    const named = details.access === "public" ? linkName(values.values.link_name) : {};
+    if (named.problem) problems.link_name = named.problem;
     values.problems = problems;
     problem = Object.keys(problems).length || cover.problem ? t("check_fields") : "";
     if (["source_url", "links", "description"].some((field) => problems[field])) more = true;
@@ -33,10 +35,17 @@ export function openNewShow(api) {
     if (problem) return showFirstProblem(sheet.element);
     busy = true;
     try {
-      room ??= await make(api, details, id);
+      room ??= await make(api, details, named.name ?? id);
       if (cover.file) await api.ask("PUT", paths(room).cover, { file: cover.file });
       location.assign(`/c/${encodeURIComponent(room)}#new`);
     } catch (failed) {
+      const { code, field } = /** @type {any} */ (failed);
+      if (named.name && !room && (code === "room_exists" || field === "id")) {
+        values.problems.link_name = code === "room_exists" ? "wrong_link_taken" : "wrong_link_name";
+        problem = t("check_fields");
+        sheet.paint();
+        return showFirstProblem(sheet.element);
+      }
       const why = `${refusal(/** @type {any} */ (failed).code)}${failed instanceof ApiError && failed.code === "bad_field" ? ` (${failed.message})` : ""}`;
       problem = room ? t("cover_failed", { why }) : `${why} ${t("kept_in_form")}`;
       if (room) cover.file = undefined;
@@ -50,6 +59,7 @@ export function openNewShow(api) {
     title: () => t("new_show"),
     body: () => h("form", { class: "form", novalidate: true, onsubmit: save },
       mainFields(values),
+      linkNameField(values),
       coverField(cover, undefined, () => sheet.paint()),
       h("details", { class: "field", key: "more", open: more, ontoggle: (/** @type {any} */ event) => (more = event.target.open) },
         h("summary", { class: "field__label" }, t("more_settings")),

@@ -45,7 +45,29 @@ export function tagsIn(shows) {
   return [...counts].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)).slice(0, 20).map(([tag]) => tag);
 }
 
-/** Those with a tag, or all. @param {Listed[]} shows @param {string | undefined} tag */
-export function withTag(shows, tag) {
-  return tag === undefined ? shows : shows.filter((show) => show.tags.includes(tag));
+/** So many shows are added by a press. */
+export const STEP = 100;
+/** The server tells at most so many at once. */
+const PAGE_MAX = 1_000;
+
+/**
+ * The first shows of the list, asked for in as many pages as it takes.
+ *
+ * @param {{read: (path: string) => Promise<{rooms: Listed[], more: boolean}>}} api
+ * @param {number} wanted how many
+ * @param {string} [tag] only those with it
+ * @returns {Promise<{rooms: Listed[], more: boolean}>}
+ */
+export async function inPages(api, wanted, tag) {
+  /** @type {Map<string, Listed>} a show that moved on between two pages comes twice */
+  const found = new Map();
+  let passed = 0;
+  for (;;) {
+    const limit = Math.min(PAGE_MAX, wanted - passed);
+    const query = new URLSearchParams({ limit: String(limit), ...(passed ? { after: String(passed) } : {}), ...(tag ? { tag } : {}) });
+    const { rooms, more } = await api.read(`/rooms?${query}`);
+    for (const room of rooms) found.set(room.id, room);
+    passed += rooms.length;
+    if (!more || !rooms.length || passed >= wanted) return { rooms: [...found.values()], more };
+  }
 }
