@@ -3,6 +3,7 @@
 
 import { refusal, t } from "../model/strings.js";
 import { button } from "./controls.js";
+import { number } from "../model/format.js";
 import { h } from "./render.js";
 
 /**
@@ -40,6 +41,25 @@ export class Loading {
       this.value === undefined ? (this.problem ? null : h("p", { class: "empty", key: "loading" }, t("loading"))) : h("div", { key: "value" }, describe(this.value)),
     ];
   }
+}
+
+/** Rows of a long list that are shown at once: the page stays quick while its numbers move. */
+export const PAGE_ROWS = 100;
+
+/**
+ * Where one is in a long list, and the way on and back; nothing where all of it fits.
+ *
+ * @param {number} after rows passed over
+ * @param {number} shown
+ * @param {number} total
+ * @param {(after: number) => void} go
+ */
+export function pager(after, shown, total, go) {
+  if (total <= PAGE_ROWS) return null;
+  return h("div", { class: "pager", key: "pager" },
+    button(t("page_back"), () => go(Math.max(0, after - PAGE_ROWS)), { disabled: after === 0 }),
+    h("span", { class: "pager__words numbers", role: "status" }, t("page_of", { from: number(after + 1), to: number(after + shown), total: number(total) })),
+    button(t("page_on"), () => go(after + PAGE_ROWS), { disabled: after + shown >= total }));
 }
 
 /** A table that scrolls inside itself. @param {string} label @param {string[]} heads @param {any[]} rows */

@@ -6,7 +6,7 @@ import { t } from "../model/strings.js";
 import { paths } from "./api.js";
 import { badge, button } from "./controls.js";
 import { nameOf } from "./desk.js";
-import { Loading, table } from "./loading.js";
+import { Loading, PAGE_ROWS, pager, table } from "./loading.js";
 import { h } from "./render.js";
 import { claims } from "./run-of-show.js";
 import { openSheet } from "./sheet.js";
@@ -30,6 +30,11 @@ export function openDrawResults(desk, id) {
     return row()?.card?.phase.revealed?.winners ?? row()?.summary?.winners ?? [];
   };
   const winners = new Loading(read, () => sheet?.paint());
+  let after = 0;
+  const go = (/** @type {number} */ to) => {
+    after = to;
+    sheet.paint();
+  };
   const markSent = async (/** @type {any} */ winner) => {
     const done = await desk.ask("mark_sent", { draw: id, entry: winner.entry, sent: !winner.sent }, t("mark_sent"));
     if (done) winners.again();
@@ -45,9 +50,21 @@ export function openDrawResults(desk, id) {
     }
     const count = is.card?.phase.revealed?.count ?? is.card?.entries ?? is.summary?.entries ?? 0;
     return [
-      h("p", { key: "entries", class: "numbers" }, t("entered_n", { n: count })),
+      h("p", { key: "entries", class: "numbers" }, [t("entered_n", { n: count }), revealed() ? wonOf(is) : ""].filter(Boolean).join(" · ")),
+      revealed() ? deadlineLine(desk, is) : null,
       is.phase === "open" && desk.may("actions") ? strikeForm(desk, id) : null,
-      revealed() ? winners.show((all) => (all.length ? winnersTable(desk, all, markSent) : h("p", { class: "empty" }, t("no_entries")))) : null,
+      revealed() ? winners.show((all) => {
+        const won = is.card?.phase.revealed?.won ?? is.summary?.won ?? 0;
+        if (!all.length) return h("p", { class: "empty" }, t("no_entries"));
+        const some = all.slice(after, after + PAGE_ROWS);
+        return [
+          desk.may("host") ? h("p", { key: "state", class: "numbers" }, prizesLine(all)) : null,
+          winnersTable(desk, some, markSent),
+          pager(after, some.length, all.length, go),
+          // without the right to the whole list only those on stage are here
+          !desk.may("host") && won > all.length ? h("p", { key: "more", class: "field__hint numbers" }, t("and_more", { n: won - all.length })) : null,
+        ];
+      }) : null,
       h("div", { class: "actions", key: "actions" },
         revealed() && desk.may("actions") ? button(t("redraw"), () => desk.ask("redraw", { draw: id }, t("redraw_what", { what: nameOf(is) })).then(() => winners.again()), {
           title: t("redraw_hint"),
@@ -61,6 +78,27 @@ export function openDrawResults(desk, id) {
   };
   const sheet = openSheet({ desk, size: "wide", title: () => t("draw_title", { prize: nameOf(row() ?? { no: 0, id, what: "draw", phase: "open" }) }), body });
   return sheet;
+}
+
+/** @param {import("./run-of-show.js").Row} row */
+function wonOf(row) {
+  const won = row.card?.phase.revealed?.won ?? row.summary?.won ?? 0;
+  return won ? t("winners_n", { n: won }) : "";
+}
+
+/** Until when winners may claim. @param {Desk} desk @param {import("./run-of-show.js").Row} row */
+function deadlineLine(desk, row) {
+  const until = row.card?.phase.revealed?.claim_until;
+  if (until === undefined || !wonOf(row)) return null;
+  return h("p", { key: "deadline", class: "field__hint numbers" }, t(until > desk.now ? "prizes_until" : "prizes_were_until", { time: time(until, desk.now) }));
+}
+
+/** How far the prizes are; one that was drawn again counts for its new winner. @param {any[]} all */
+function prizesLine(all) {
+  const held = all.filter((winner) => !winner.redrawn);
+  const claimed = held.filter((winner) => winner.claimed_at).length;
+  const sent = held.filter((winner) => winner.sent).length;
+  return [t("prizes_of", { n: claimed, winners: number(held.length) }), t("sent_of", { n: sent, claimed: number(claimed) })].join(" · ");
 }
 
 /** @param {Desk} desk @param {string} path @param {string} name */
@@ -80,9 +118,22 @@ function winnersTable(desk, winners, markSent) {
     host ? hostCells(winner) : null)));
 
   /** @param {any} winner */
+  function prizeBadge(winner) {
+    if (winner.claimed_at) return badge(t("prize_claimed"), "good");
+    if (winner.redrawn) return badge(t("prize_redrawn"));
+    return winner.claim_until > desk.now ? badge(t("prize_waits"), "warn") : badge(t("prize_late"), "bad");
+  }
+
+  /** When it was claimed, or until when it may be. @param {any} winner */
+  function prizeTime(winner) {
+    if (winner.redrawn && !winner.claimed_at) return "";
+    return winner.claimed_at ? time(winner.claimed_at, desk.now) : t("until", { time: time(winner.claim_until, desk.now) });
+  }
+
+  /** @param {any} winner */
   function hostCells(winner) {
     return [
-      h("td", { key: "state" }, winner.claimed_at ? badge(t("prize_claimed"), "good") : winner.redrawn ? badge(t("prize_redrawn")) : badge(t("prize_waits"), "warn")),
+      h("td", { key: "state" }, prizeBadge(winner), " ", h("span", { class: "field__hint numbers" }, prizeTime(winner))),
       coded ? h("td", { key: "code" }, winner.code ? h("code", null, winner.code) : "") : null,
       ...asked.map((one) => h("td", { key: one }, winner.contact?.[one] ?? "")),
       h("td", { key: "sent" }, h("label", { class: "check" },
@@ -114,7 +165,12 @@ function strikeForm(desk, draw) {
 export function openDiscountResults(desk, id) {
   const path = paths(desk.room);
   const row = () => rowOf(desk, "discount", id);
-  const read = new Loading(async () => (await desk.api.read(path.claims(id))).claims, () => sheet?.paint());
+  let after = 0;
+  const read = new Loading(() => desk.api.read(`${path.claims(id)}?after=${after}&limit=${PAGE_ROWS}`), () => sheet?.paint());
+  const go = (/** @type {number} */ to) => {
+    after = to;
+    read.again();
+  };
   const body = () => {
     const is = row();
     if (!is) return null;
@@ -127,7 +183,9 @@ export function openDiscountResults(desk, id) {
         button(t("read_again"), () => read.again()),
         button(t("claims_csv"), () => save(desk, path.claimsCsv(id), `claims-${id}.csv`), { icon: "download" }),
         button(t("codes_csv"), () => save(desk, path.codesCsv(id), `codes-${id}.csv`), { icon: "download", title: t("codes_csv_hint") })),
-      read.show((all) => (all.length ? claimsTable(desk, all) : h("p", { class: "empty" }, t("no_claims")))),
+      read.show(({ claims: some, total }) => (some.length
+        ? [claimsTable(desk, some), pager(after, some.length, total, go)]
+        : h("p", { class: "empty" }, t("no_claims")))),
       addresses(desk),
     ];
   };

@@ -153,7 +153,14 @@ function moving(desk, row) {
   const won = revealed?.won ?? row.summary?.won ?? 0;
   if (won === 0) return t("no_entries");
   const claimed = desk.tally.prizes.get(row.id) ?? row.summary?.claimed ?? 0;
-  return [t("entered_n", { n: entries }), t("prizes_of", { n: claimed, winners: number(won) })].join(" · ");
+  const told = [t("entered_n", { n: entries }), t("prizes_of", { n: claimed, winners: number(won) })];
+  if (revealed && claimed < won) told.push(prizesUntil(desk, revealed.claim_until));
+  return told.join(" · ");
+}
+
+/** Until when winners may claim. @param {Desk} desk @param {number} until */
+function prizesUntil(desk, until) {
+  return until > desk.now ? t("until", { time: time(until, desk.now) }) : t("prize_late");
 }
 
 /** @param {Desk} desk @param {Row} row */
