@@ -8,7 +8,6 @@ import { h, icon, kept, later, setText } from "../dom.js";
 import { liveMs } from "../model/room.js";
 import { t } from "../model/strings.js";
 import { onTick } from "../model/ticker.js";
-import { watchWhep } from "../net/whep.js";
 
 /** @typedef {import("../types.js").Source} Source */
 
@@ -17,6 +16,9 @@ const STALLED_MS = 4_000;
 /** One that stays so is asked for anew. */
 const AGAIN_MS = 12_000;
 const SOUND = "hubbub.sound";
+const RELOADED = "hubbub.reloaded";
+/** Pages that have to be loaded again do so within so long, not all at once. */
+const RELOAD_WITHIN_MS = 3_000;
 
 export class PictureArea extends HTMLElement {
   constructor() {
@@ -25,6 +27,8 @@ export class PictureArea extends HTMLElement {
     this.app = later;
     /** What is being played, as text: a change of it starts anew. @type {string} */
     this.playing = "";
+    /** Where the picture came from when the page was loaded; empty if there was none. @type {string | undefined} */
+    this.origin = undefined;
     /** Whether there is a picture to see yet. */
     this.visible = false;
     /** Whether the title stands where there is neither picture nor cover. */
@@ -55,7 +59,25 @@ export class PictureArea extends HTMLElement {
     this.video.addEventListener("playing", () => this.moved());
     this.video.addEventListener("loadedmetadata", () => this.ready());
     this.video.addEventListener("volumechange", () => this.showSound());
+    document.addEventListener("securitypolicyviolation", (event) => {
+      if (/^(media|connect)-src/.test(event.violatedDirective)) this.loadAgain(this.playing);
+    });
     onTick(() => this.tick());
+  }
+
+  /**
+   * The page's policy names the picture's origin as it was when the page was loaded. When the host has set another
+   * one since, only a page loaded anew may play it: once for each, and not while somebody writes.
+   *
+   * @param {string} source as text
+   */
+  loadAgain(source) {
+    if (!source || kept.get(RELOADED, "session") === source) return;
+    kept.set(RELOADED, source, "session");
+    setTimeout(() => {
+      if (document.activeElement instanceof HTMLInputElement) document.addEventListener("focusout", () => location.reload(), { once: true });
+      else location.reload();
+    }, Math.random() * RELOAD_WITHIN_MS);
   }
 
   update() {
@@ -67,6 +89,10 @@ export class PictureArea extends HTMLElement {
     if (!cover) this.cover.removeAttribute("src");
     this.backdrop.classList.toggle("picture__backdrop--empty", !cover);
     this.backdrop.classList.toggle("picture__backdrop--moving", state === "live" && details.kind === "audio");
+    // before the start already, so that the beginning is not missed
+    const origin = details.source ? originOf(details.source) : "";
+    if (this.origin === undefined) this.origin = origin;
+    if (origin && origin !== this.origin && origin !== location.origin) this.loadAgain(JSON.stringify(details.source));
     this.playSource(state === "live" ? details.source : undefined);
     setText(this.showTitle, details.title);
     this.titled = state === "live" && cover === null;
@@ -90,15 +116,25 @@ export class PictureArea extends HTMLElement {
     if (this.unplayable) return;
     this.movedAt = performance.now();
     if ("whep" in source) {
-      this.whep = watchWhep(source.whep.url, (stream) => {
-        video.srcObject = stream;
-        this.tryPlay();
-      });
+      this.startWhep(source.whep.url);
     } else {
       video.loop = "file" in source;
       video.src = "file" in source ? source.file.url : source.hls.url;
       this.tryPlay();
     }
+  }
+
+  /** @param {string} url */
+  async startWhep(url) {
+    const wanted = this.playing;
+    // few shows come this way: loaded where one does
+    const whep = await import("../net/whep.js").catch(() => undefined);
+    // without it the picture stays still, and is asked for anew
+    if (!whep || wanted !== this.playing || this.whep) return;
+    this.whep = whep.watchWhep(url, (stream) => {
+      this.video.srcObject = stream;
+      this.tryPlay();
+    });
   }
 
   stopSource() {
@@ -236,6 +272,12 @@ export class PictureArea extends HTMLElement {
     const stalled = app.picture === "stalled" && !this.refused && app.standing.phase === "live";
     setText(words, this.unplayable ? t("picture_unplayable") : stalled ? t("picture_stalled") : "");
   }
+}
+
+/** @param {Source} source */
+function originOf(source) {
+  const [{ url }] = Object.values(source);
+  return new URL(url, location.href).origin;
 }
 
 /** Where a file would be if it were sent now, s, within half its length of where it is. @param {HTMLVideoElement} video @param {number} liveMs */
