@@ -44,7 +44,9 @@ test("a countdown shows the second that has begun, a running time the one that i
 });
 
 test("lengths of time and large counts are short", () => {
-  assert.equal(duration(90_000), "90 sec");
+  assert.equal(duration(30_000), "30 sec");
+  assert.equal(duration(90_000), "1 min 30 sec");
+  assert.equal(duration(725_000), "12 min");
   assert.equal(duration(300_000), "5 min");
   assert.equal(duration(7_500_000), "2 hr 5 min");
   assert.equal(compact(9_999), "9,999");

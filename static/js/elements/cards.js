@@ -63,6 +63,13 @@ export class Cards extends HTMLElement {
     this.openMine = openMine;
     this.replaceChildren(this.card, this.chip);
     onTick(() => this.update());
+    if (typeof ResizeObserver !== "undefined") new ResizeObserver(() => this.tellHeight()).observe(this);
+  }
+
+  /** Hearts begin above the card, so that none crosses its countdown. */
+  tellHeight() {
+    const show = /** @type {HTMLElement | null} */ (this.closest(".show"));
+    show?.style.setProperty("--cards-height", `${this.offsetHeight}px`);
   }
 
   update() {
@@ -143,7 +150,7 @@ export class Cards extends HTMLElement {
     this.current = one.key;
     card.hidden = this.folded;
     chip.hidden = !card.hidden;
-    this.classList.toggle("cards--stacked", up.length > 1);
+    this.classList.toggle("cards--stacked", up.length > 1 && !this.folded);
     setText(kind, t(one.draw ? "draw" : "discount"));
     setAttribute(card, "aria-label", t(one.draw ? "draw" : "discount"));
     next.hidden = up.length < 2;

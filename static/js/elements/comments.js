@@ -38,6 +38,7 @@ export class Comments extends HTMLElement {
     this.list = h("div", { class: "comments__list", role: "log", "aria-live": "polite", tabindex: "0" });
     this.pinnedText = h("p", { class: "comments__pinned-text" });
     this.pinned = h("div", { class: "comments__pinned", hidden: true }, icon("pin"), this.pinnedText);
+    this.none = h("p", { class: "comments__sample", hidden: true });
     this.sample = h("p", { class: "comments__sample numbers", hidden: true });
     this.more = h("button", { class: "comments__more", type: "button", hidden: true, onclick: () => this.follow() });
   }
@@ -45,7 +46,7 @@ export class Comments extends HTMLElement {
   /** @param {import("../viewer/app.js").App} app */
   start(app) {
     this.app = app;
-    this.replaceChildren(this.pinned, this.sample, this.list, this.more);
+    this.replaceChildren(this.pinned, this.sample, this.none, this.list, this.more);
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
     onTick(() => this.tick());
     if (typeof ResizeObserver !== "undefined") new ResizeObserver(() => this.stick()).observe(this.list);
@@ -66,6 +67,8 @@ export class Comments extends HTMLElement {
     this.countNew(all);
     const marks = sameNames(all);
     patchList(list, all, (line) => line.key, (line) => this.row(line), (row, line) => updateRow(row, line, marks));
+    this.none.hidden = all.length > 0 || stage.show.state === "ended" || stage.modes.comments_off === true;
+    setText(this.none, t("no_comments"));
     this.showPinned(stage.pinned);
     this.stick();
     this.tick();

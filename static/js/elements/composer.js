@@ -139,7 +139,8 @@ export class Composer extends HTMLElement {
     if (muted_until > app.clock.now()) return t("muted_until", { time: time(muted_until, app.clock.now()) });
     if (this.refusedWith) return t("text_kept", { why: refusal(this.refusedWith) });
     const { slow_ms, comments_off } = stage.modes;
-    if (comments_off) return "";
+    // without a text the field itself says it
+    if (comments_off) return this.text && t("text_kept", { why: refusal("comments_off") });
     const writing = document.activeElement === this.input || this.text !== "";
     if (slow_ms && writing) return t("slow_mode", { time: duration(slow_ms) });
     return "";

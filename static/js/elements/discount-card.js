@@ -72,7 +72,10 @@ export class DiscountView {
     setText(this.off, off(terms.off));
     setText(this.title, terms.title);
     setText(this.items, terms.items || t("everything"));
-    this.countdown.hidden = !card.closes_at || card.closed !== undefined;
+    // it is the time to claim: who has their share has nothing left to hurry for
+    const done = this.claims.length >= (terms.per_viewer || 1);
+    this.countdown.hidden = !card.closes_at || card.closed !== undefined || done;
+    this.countdown.spoken = !done;
     if (card.closes_at) this.countdown.run(card.closes_at, this.app.clock);
     setText(this.left, t("left_of", { n: card.remaining, total: terms.quota }));
     const share = Math.min(1, card.remaining / terms.quota);

@@ -31,7 +31,9 @@ export class DrawView {
     this.count = h("p", { class: "card__hint numbers" });
     this.state = h("p", { class: "card__state", role: "status" });
     this.spinner = h("div", { class: "drawing", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
+    this.winnersTitle = h("p", { class: "card__hint", "aria-hidden": "true" });
     this.winners = h("ul", { class: "winners" });
+    this.winnersPart = h("div", {}, this.winnersTitle, this.winners);
     this.enterButton = h("button", { class: "button button--main button--wide", type: "button", onclick: () => this.enter() });
     this.claimButton = h("button", { class: "button button--main button--wide", type: "button", onclick: openMine });
     this.verifyButton = h("button", { class: "button button--wide", type: "button", onclick: () => this.verify() });
@@ -41,7 +43,7 @@ export class DrawView {
       h("div", { class: "card__top" }, h("div", { class: "card__what" }, this.title, this.how), this.countdown),
       this.state,
       this.spinner,
-      this.winners,
+      this.winnersPart,
       this.count,
       this.enterButton,
       this.claimButton,
@@ -64,7 +66,8 @@ export class DrawView {
     this.countdown.hidden = !open;
     this.countdown.run(card.closes_at, this.app.clock);
     this.spinner.hidden = !locked;
-    this.count.hidden = !open && !revealed;
+    // those present enter at the lock, all at once: before, there is nothing to count
+    this.count.hidden = !(open && !("present" in card.rules.eligibility)) && !revealed;
     const entries = t("entries_n", { n: revealed ? revealed.count : Math.max(card.entries, this.entry ? this.entry.number : 0) });
     const until = revealed && this.win(revealed) ? ` · ${t("claim_prize_until", { time: time(revealed.claim_until, this.app.clock.now()) })}` : "";
     setText(this.count, entries + until);
@@ -97,7 +100,7 @@ export class DrawView {
     const { open, locked, revealed, cancelled } = card.phase;
     if (cancelled) return t("draw_cancelled", { reason: cancelled.reason });
     if (locked) return `${t("drawing")} ${t("drawing_among", { n: locked.count })}`;
-    if (revealed) return this.outcome(card, revealed);
+    if (revealed) return this.outcome(revealed);
     const struck = this.entry && (card.struck || []).find((one) => one.entry === this.entry?.number);
     if (struck) return t("struck", { reason: struck.reason });
     if (this.problem) return this.problem;
@@ -105,17 +108,18 @@ export class DrawView {
     return open && "present" in card.rules.eligibility ? t("stay") : "";
   }
 
-  /** @param {DrawCard} card @param {Revealed} revealed */
-  outcome(card, revealed) {
+  /** @param {Revealed} revealed */
+  outcome(revealed) {
     if (!revealed.winners.length) return t("no_entries");
-    if (this.win(revealed)) return t("won", { prize: card.rules.prize });
+    if (this.win(revealed)) return t("won_it");
     return this.entry ? t("not_won") : "";
   }
 
   /** @param {Revealed | undefined} revealed */
   showWinners(revealed) {
     const all = revealed ? revealed.winners : [];
-    this.winners.hidden = !all.length;
+    this.winnersPart.hidden = !all.length;
+    setText(this.winnersTitle, t("the_winners"));
     this.winners.setAttribute("aria-label", t("the_winners"));
     const more = (revealed ? revealed.won : 0) - Math.min(all.length, WINNERS_SHOWN);
     const rows = all.slice(0, WINNERS_SHOWN).map((winner) => ({ key: String(winner.entry), name: winner.name, by: winner.by }));

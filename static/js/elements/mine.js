@@ -155,19 +155,21 @@ function form(app, win) {
   const button = h("button", { class: "button button--main button--wide", type: "submit", text: t("prize_send") });
   const fields = asks.map((ask, i) => h("label", { class: "field" }, h("span", { class: "field__label", text: t(`ask_${ask}`) }), inputs[i]));
   const readers = win.readers ? h("p", { class: "field__hint", text: t("readers", { who: win.readers }) }) : null;
-  const element = h("form", { class: "prize-form", novalidate: true }, ...fields, readers, button, error);
+  const element = h("form", { class: "prize-form", novalidate: true }, ...fields, readers, error, button);
   element.addEventListener("submit", (event) => {
     event.preventDefault();
     const empty = inputs.find((input) => input.name !== "note" && input.value.trim() === "");
     for (const input of inputs) input.setAttribute("aria-invalid", String(input === empty));
     if (empty) {
       error.textContent = t("fill_in");
+      empty.after(error);
       empty.focus();
       return;
     }
     /** @type {Record<string, string>} */
     const contact = {};
     for (const input of inputs) if (input.value.trim()) contact[input.name] = input.value.trim();
+    button.before(error);
     button.focus();
     send(app, win, contact, button, error);
   });
