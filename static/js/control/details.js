@@ -15,12 +15,13 @@ export const NEW_SHOW = {
 
 /**
  * A link name that a host chose, as rooms are named: 3 to 40 small letters, digits and dashes, none at the ends.
+ * Spaces become dashes.
  *
  * @param {any} typed
  * @returns {{name?: string, problem?: string}} neither if nothing was typed
  */
 export function linkName(typed) {
-  const name = String(typed ?? "").trim().toLowerCase();
+  const name = String(typed ?? "").trim().toLowerCase().replace(/[\s_]+/g, "-");
   if (name === "") return {};
   const good = /^[a-z0-9-]{3,40}$/.test(name) && !name.startsWith("-") && !name.endsWith("-");
   return good ? { name } : { problem: "wrong_link_name" };

@@ -42,6 +42,8 @@ function begin() {
   window.addEventListener("hashchange", () => codeIn(location.hash, "invite") && location.reload());
   document.documentElement.lang = locale();
   translate(document);
+  // what stood here for browsers without scripts
+  gate.replaceChildren();
   const code = codeIn(location.hash, "invite");
   if (code) askToJoin(code);
   else if (roomToken(room)) openDesk();

@@ -98,7 +98,9 @@ function prizesLine(all) {
   const held = all.filter((winner) => !winner.redrawn);
   const claimed = held.filter((winner) => winner.claimed_at).length;
   const sent = held.filter((winner) => winner.sent).length;
-  return [t("prizes_of", { n: claimed, winners: number(held.length) }), t("sent_of", { n: sent, claimed: number(claimed) })].join(" · ");
+  const told = [t("prizes_of", { n: claimed, winners: number(held.length) })];
+  if (claimed) told.push(t("sent_of", { n: sent, claimed: number(claimed) }));
+  return told.join(" · ");
 }
 
 /** @param {Desk} desk @param {string} path @param {string} name */

@@ -149,6 +149,8 @@ function moving(desk, row) {
   if (row.phase === "cancelled") return row.card?.phase.cancelled?.reason ?? t("phase_cancelled");
   const revealed = row.card?.phase.revealed;
   const entries = revealed?.count ?? row.card?.entries ?? row.summary?.entries ?? 0;
+  // those present enter at the lock, all at once
+  if (row.phase === "open" && row.card && "present" in row.card.rules.eligibility) return t("for_present");
   if (row.phase !== "revealed") return t("entered_n", { n: entries });
   const won = revealed?.won ?? row.summary?.won ?? 0;
   if (won === 0) return t("no_entries");

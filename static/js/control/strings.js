@@ -51,6 +51,8 @@ export const CONTROL = {
   health_picture: ["of {asked} asked {playing} have picture", "抽样 {asked} 个页面：{playing} 个有画面"],
   health_behind: ["picture {s} s behind", "画面落后 {s} 秒"],
   health_answered: ["of {asked} asked {answered} answered", "抽样 {asked} 个页面：{answered} 个有回应"],
+  health_short_picture: ["{playing} of {asked} have picture", "{asked} 中 {playing} 有画面"],
+  health_short_newest: ["{newest} of {asked} up to date", "{asked} 中 {newest} 为最新"],
   health_newest: ["{newest} the newest state", "{newest} 个为最新状态"],
   health_p95: ["95th percentile {s} s", "95 分位 {s} 秒"],
   journal_good: ["Journal {n} ms", "日志 {n} 毫秒"],

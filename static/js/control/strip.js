@@ -72,6 +72,7 @@ function health(desk) {
   return h("p", { class: "strip__health", title: t("health_hint") },
     h("span", { key: "watching", class: "strip__watching" }, watching),
     h("span", { key: "have", class: "strip__have" }, `– ${have(told)}`),
+    told.asked ? h("span", { key: "short", class: "strip__short" }, short(told)) : null,
     journal);
 }
 
@@ -84,6 +85,13 @@ function have(told) {
   const newest = t("health_newest", { newest: told.newest });
   const behind = told.behind_ms === undefined ? [] : [t("health_behind", { s: seconds(told.behind_ms) })];
   return [picture, ...behind, newest, t("health_p95", { s: seconds(told.p95_ms) })].join(t("comma"));
+}
+
+/** The same for where there is little room. @param {import("../types.js").Health} told */
+function short(told) {
+  return told.playing + told.stalled > 0
+    ? t("health_short_picture", { playing: told.playing, asked: told.asked })
+    : t("health_short_newest", { newest: told.newest, asked: told.asked });
 }
 
 /** @param {number} ms */

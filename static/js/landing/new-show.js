@@ -40,8 +40,9 @@ export function openNewShow(api) {
       location.assign(`/c/${encodeURIComponent(room)}#new`);
     } catch (failed) {
       const { code, field } = /** @type {any} */ (failed);
-      if (named.name && !room && (code === "room_exists" || field === "id")) {
-        values.problems.link_name = code === "room_exists" ? "wrong_link_taken" : "wrong_link_name";
+      const taken = code === "room_exists" || code === "idempotency_conflict";
+      if (named.name && !room && (taken || field === "id")) {
+        values.problems.link_name = taken ? "wrong_link_taken" : "wrong_link_name";
         problem = t("check_fields");
         sheet.paint();
         return showFirstProblem(sheet.element);
