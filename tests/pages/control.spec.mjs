@@ -49,6 +49,48 @@ test("a used sign-in link says so", async () => {
   await other.context().close();
 });
 
+test("an operator's devices are listed, and one that is lost can be signed out", async () => {
+  const lost = await openPage(browser, server);
+  await lost.goto(server.signInLink());
+  await button(lost, "Sign in").click();
+  await button(lost, "New show").first().waitFor();
+  await button(host, "Devices").click();
+  const devices = dialog(host).getByRole("listitem");
+  await devices.nth(1).waitFor();
+  assert.deepEqual(await axe(host), []);
+  await devices.nth(0).getByText("this device").waitFor();
+  await devices.nth(1).getByRole("button").click();
+  await devices.nth(1).getByRole("button", { name: /^Sign out now/ }).click();
+  await devices.nth(1).getByText("signed out").waitFor();
+  await button(dialog(host), "Close").click();
+  await lost.reload();
+  await lost.getByText("No shows yet").waitFor();
+  assert.equal(await button(lost, "New show").count(), 0);
+  await lost.context().close();
+});
+
+test("a link's name that is taken is said at its field, and nothing else is lost", async () => {
+  const details = { title: "Already there", host: "Mia", kind: "video", access: "public" };
+  await server.api("POST", "/rooms", { id: "autumn-lips", details });
+  await button(host, "New show").first().click();
+  await host.getByLabel("Title", { exact: true }).fill(TITLE);
+  await host.getByLabel("Host's name").fill("Mia");
+  const name = host.getByLabel("Name in the link");
+  await name.fill("x");
+  await button(host, "Make the show").click();
+  await host.getByText("3 to 40 of a–z").waitFor();
+  await name.fill("Autumn lips");
+  await host.getByText("/r/autumn-lips").waitFor();
+  await button(host, "Make the show").click();
+  await host.getByText("Another show has this link already").waitFor();
+  assert.equal(await host.evaluate(() => document.activeElement.name), "link_name");
+  assert.deepEqual(await axe(host), []);
+  await dialog(host).getByRole("radio", { name: "Only with the link" }).check();
+  assert.equal(await name.count(), 0, "only rooms that are listed have one");
+  await button(dialog(host), "Cancel").click();
+  host.trouble.length = 0; // the browser itself tells of the refusal
+});
+
 test("a new show says what is missing, and ends on the control page with its links", async () => {
   await button(host, "New show").first().click();
   await button(host, "Make the show").click();
@@ -172,6 +214,13 @@ test("the host's own comment carries the host's badge, and an input method's Ent
   assert.equal(await box.inputValue(), "");
 });
 
+test("the strip tells what viewers have, and how far the picture is behind", async () => {
+  await ann.has({ offset: 1, picture: "playing", behind_ms: 6200 });
+  await host.getByText("1 have picture, picture 6.2 s behind").waitFor();
+  await ann.has({ offset: 1, picture: "playing" });
+  await host.waitForFunction(() => !document.querySelector(".strip__have").textContent.includes("behind"));
+});
+
 test("modes reach the viewers at once", async () => {
   await button(host, "Comments off").click();
   await button(host, "Comments on again").waitFor();
@@ -217,6 +266,19 @@ test("a number and Enter open a discount; its numbers move and it sells out by i
   assert.deepEqual(await axe(host), []);
   const [file] = await Promise.all([host.waitForEvent("download"), button(dialog(host), "Codes (CSV)").click()]);
   assert.match(file.suggestedFilename(), /\.csv$/);
+  await host.route("**/claims?*", (route) => {
+    const after = Number(new URL(route.request().url()).searchParams.get("after"));
+    const claims = Array.from({ length: Math.min(100, 230 - after) }, (_, i) => ({ viewer: 1, name: `viewer ${after + i + 1}`, unit: 1, code: "C", at: 1 }));
+    return route.fulfill({ json: { claims, total: 230 } });
+  });
+  await button(dialog(host), "Read again").click();
+  await dialog(host).getByText("1–100 of 230").waitFor();
+  await button(dialog(host), "Next").click();
+  await button(dialog(host), "Next").click();
+  await dialog(host).getByText("201–230 of 230").waitFor();
+  await dialog(host).getByText("viewer 230").waitFor();
+  assert.ok(await button(dialog(host), "Next").isDisabled());
+  await host.unroute("**/claims?*");
   await button(dialog(host), "Close").click();
 });
 
@@ -231,6 +293,8 @@ test("a draw runs from entries to winners", async () => {
   await row(host, "Velvet lipstick").getByText("Drawn", { exact: true }).waitFor();
   await host.getByRole("button", { name: "Winners: Velvet lipstick" }).click();
   await dialog(host).getByText("not claimed yet").first().waitFor();
+  await dialog(host).getByText("Prizes can be claimed until").waitFor();
+  await dialog(host).getByText("0 of 2 winners claimed").waitFor();
   assert.deepEqual(await axe(host), []);
   await picture(host, "control-winners");
   await button(dialog(host), "Close").click();
@@ -247,6 +311,8 @@ test("an assistant joins once by a press, and may do what the link said", async 
 
   const lea = await openPage(browser, server, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
   await lea.goto(link);
+  await button(lea, "Join the staff").waitFor();
+  assert.equal(await lea.locator(".gate__panel").count(), 1);
   await button(lea, "Join the staff").click();
   await air(lea, "ON AIR");
   assert.equal(await button(lea, "End…").count(), 0);
@@ -357,11 +423,28 @@ test("the landing page lists what was, in both languages, for everybody", async 
   await guest.getByRole("heading", { name: "往期" }).waitFor();
   await guest.getByRole("button", { name: "#beauty" }).click();
   await guest.getByText("part two").waitFor();
+  assert.equal(new URL(guest.url()).search, "?tag=beauty");
   assert.equal(await guest.getByText("新建直播").count(), 0);
   assert.deepEqual(await axe(guest), []);
   assert.deepEqual(await scrolls(guest), { sideways: false, down: false });
   await picture(guest, "landing-phone-zh");
   assert.deepEqual(guest.trouble, []);
+});
+
+test("the landing page goes on beyond the first hundred shows", async () => {
+  const guest = await openPage(browser, server);
+  await guest.route("**/api/v1/rooms?*", (route) => {
+    const limit = Number(new URL(route.request().url()).searchParams.get("limit"));
+    const show = (_, i) => ({ id: `show-${i}`, title: `Show ${i}`, host: "Mia", state: "ended", access: "public", tags: [], ended_at: 9_000 - i, watching: 0 });
+    return route.fulfill({ json: { rooms: Array.from({ length: Math.min(limit, 130) }, show), more: limit < 130 } });
+  });
+  await guest.goto(`${server.origin}/`);
+  await guest.getByText("Show 99", { exact: true }).waitFor();
+  assert.equal(await guest.locator(".card").count(), 100);
+  await button(guest, "Show more").click();
+  await guest.getByText("Show 129", { exact: true }).waitFor();
+  await button(guest, "Show more").waitFor({ state: "detached" });
+  await guest.context().close();
 });
 
 test("nothing went wrong in the host's browser meanwhile", () => {

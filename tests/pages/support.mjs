@@ -3,7 +3,7 @@ import { spawn, execFileSync } from "node:child_process";
 import { mkdtempSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -24,19 +24,27 @@ function freePort() {
   });
 }
 
+/** This machine's own address in its network, if it has one. */
+export function ownAddress() {
+  const all = Object.values(networkInterfaces()).flat();
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+}
+
 /** A server of its own with data of its own; it can be killed and started again on the same data and port. */
 export class Server {
-  static async start() {
+  /** @param {string} [host] the address at which its pages are opened; one of the network is listened to as all are */
+  static async start(host = "127.0.0.1") {
     const server = new Server();
     server.data = mkdtempSync(join(tmpdir(), "hubbub-pages-"));
     server.port = await freePort();
-    server.origin = `http://127.0.0.1:${server.port}`;
+    server.listen = `${host === "127.0.0.1" ? host : "0.0.0.0"}:${server.port}`;
+    server.origin = `http://${host}:${server.port}`;
     await server.run();
     return server;
   }
 
   async run() {
-    const options = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.data];
+    const options = ["serve", "--listen", this.listen, "--data", this.data];
     this.child = spawn(BINARY, options, { stdio: "ignore" });
     for (let tries = 0; tries < 200; tries += 1) {
       const ready = await fetch(`${this.origin}/readyz`).then((answer) => answer.ok, () => false);
@@ -57,6 +65,16 @@ export class Server {
   signInLink() {
     const told = execFileSync(BINARY, ["token", "operator", "--link", "--listen", `127.0.0.1:${this.port}`, "--data", this.data]);
     return /http\S+#sign-in=\S+/.exec(String(told))[0].replace(/^https?:\/\/[^/]+/, this.origin);
+  }
+
+  /** Asks the API as an operator. */
+  async api(method, path, body) {
+    this.token ??= String(execFileSync(BINARY, ["token", "operator", "--data", this.data])).trim();
+    const headers = { authorization: `Bearer ${this.token}`, "content-type": "application/json" };
+    const answer = await fetch(`${this.origin}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return text && JSON.parse(text);
   }
 
   async stop() {
@@ -140,6 +158,7 @@ export class Viewer {
       socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
         if (message.joined) resolve();
+        if (message.ask_seen && globalThis.seen) socket.send(JSON.stringify({ cmd: "seen", args: globalThis.seen }));
         const reply = message.ok ?? message.err;
         if (reply) waiting.get(reply.re)?.(message);
       };
@@ -152,6 +171,11 @@ export class Viewer {
   /** Asks; the answer, or `{err}`. */
   ask(cmd, args) {
     return this.page.evaluate(([cmd, args]) => globalThis.ask(cmd, args), [cmd, args]);
+  }
+
+  /** What this page answers from now on when it is asked what it has. */
+  has(seen) {
+    return this.page.evaluate((seen) => (globalThis.seen = seen), seen);
   }
 
   say(text) {
