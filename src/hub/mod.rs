@@ -55,7 +55,7 @@ pub struct Limits {
     pub rates: bool,
     /// How long a full socket may take nothing before it is closed, ms.
     pub stall_ms: u64,
-    /// How long a pass over a big audience may wait for more to send, see [`pass`].
+    /// How long a pass over a big audience may wait for more to send, see `hub::pass`.
     pub linger_max: Duration,
 }
 
