@@ -39,6 +39,7 @@ pub struct Metrics {
     pub frames_written: IntCounter,
     pub bytes_out: IntCounter,
     pub skips: IntCounter,
+    pub display_budgets_lowered: IntCounter,
     pub lag_batches: Histogram,
     pub queue_depth: Histogram,
     pub http_requests: IntCounterVec,
@@ -129,6 +130,10 @@ impl Metrics {
             skips: counter(
                 "skips_total",
                 "Connections that fell off the ring and jumped to a keyframe",
+            )?,
+            display_budgets_lowered: counter(
+                "display_budgets_lowered_total",
+                "Times that a room's display budget was lowered because its audience took nearly all the time",
             )?,
             lag_batches: histogram(
                 "lag_batches",

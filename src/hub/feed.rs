@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::connection::Connection;
+use super::strain::{self, Busy};
 use crate::protocol::{Delta, Encoding, FeedKind, Message};
 use crate::room::comment::{CommentEvent, Shown};
 use crate::room::stage::{BackstageEvent, StaffOnly, StageEvent};
@@ -173,6 +174,8 @@ pub(super) struct Shard {
     pub(super) arrived: Mutex<Vec<Arc<Connection>>>,
     /// Something is to be written.
     pub(super) wake: Notify,
+    /// How busy its pass is.
+    pub(super) busy: Busy,
 }
 
 /// One feed of one room.
@@ -283,6 +286,11 @@ impl Feed {
     /// Starts the passes over the connections.
     pub(super) fn wake(&self) {
         self.shards.iter().for_each(|shard| shard.wake.notify_one());
+    }
+
+    /// The share of the time that the busiest pass takes, per mille.
+    pub(super) fn busy(&self) -> u32 {
+        strain::busiest(self.shards.iter().map(|shard| &shard.busy))
     }
 
     /// When the newest entry was decided, once: the pass that takes it measures how long it took.

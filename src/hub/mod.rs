@@ -15,6 +15,7 @@ mod record;
 mod registry;
 mod requests;
 mod room_handle;
+mod strain;
 mod task;
 
 use std::any::Any;

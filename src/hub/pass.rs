@@ -14,6 +14,7 @@ use super::connection::{Connection, Flushed, Written};
 use super::feed::{Feed, PASSES, Shared, raw_frame};
 use super::mailbox::{Lane, Refused, Work};
 use super::room_handle::RoomHandle;
+use super::strain::Watch;
 use crate::protocol::{Close, FeedKind, Message};
 use crate::room::{Actor, Timestamp};
 
@@ -37,18 +38,22 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
     let mut connections: Vec<Arc<Connection>> = Vec::new();
     let mut swept = Instant::now();
     let mut not_before = swept;
+    let mut watch = Watch::new();
     loop {
         if connections.is_empty() {
             shard.wake.notified().await;
         } else if timeout(SWEEP, shard.wake.notified()).await.is_err() || swept.elapsed() >= SWEEP {
             sweep(&handle, &feed, &connections);
+            watch.tell(&shard.busy);
             swept = Instant::now();
         }
         sleep_until(not_before.into()).await;
         let began = Instant::now();
         connections.append(&mut shard.arrived.lock());
         visit_all(&handle, &feed, share, &mut connections).await;
-        not_before = began + (2 * began.elapsed()).min(handle.hub.limits.linger_max);
+        let took = began.elapsed();
+        watch.pass(took);
+        not_before = began + (2 * took).min(handle.hub.limits.linger_max);
     }
 }
 

@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Look, Reply, Work};
 use super::room_handle::RoomHandle;
-use super::{CommandError, Done, NODE, luck, pass, record, registry};
+use super::{CommandError, Done, NODE, luck, pass, record, registry, strain};
 use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
 use crate::room::attendance::AttendanceEvent;
@@ -263,9 +263,10 @@ impl RoomTask {
         if Instant::now() < self.next_tick && !overflows {
             return;
         }
-        self.next_tick = Instant::now() + PULSE;
+        let busy = self.handle.stage.busy();
+        let budget = self.display_budget(busy);
+        self.next_tick = Instant::now() + strain::pulse_every(PULSE, budget, busy);
         self.handle.presence.lock().expire(now);
-        let budget = self.handle.hub.limits.display_budget;
         if self.room.comments.display_budget() != budget {
             let command = Command::SetDisplayBudget(SetDisplayBudget { per_second: budget });
             if let Ok(decision) = self.room.decide(&Actor::Server, &command, now, &mut luck()) {
@@ -276,6 +277,18 @@ impl RoomTask {
         if self.handle.backstage.followers() > 0 {
             self.show_health(now);
         }
+    }
+
+    /// As configured, or less while the room's passes have no time left.
+    fn display_budget(&self, busy: u32) -> Option<u32> {
+        let whole = self.handle.hub.limits.display_budget?;
+        let now = self.room.comments.display_budget().unwrap_or(whole);
+        let next = strain::next_budget(whole, now, busy);
+        if next < now {
+            self.handle.hub.metrics.display_budgets_lowered.inc();
+            tracing::warn!(room = %self.handle.id, comments_per_second = next, busy_permille = busy, "the audience takes nearly all the time there is: fewer comments are shown");
+        }
+        Some(next)
     }
 
     /// The core decides whether it brings anything: also without a change it is offered, since now and then
@@ -306,6 +319,7 @@ impl RoomTask {
         health.connections = self.handle.connections();
         health.commit_ms = self.handle.hub.last_commit_ms();
         health.journal_ok = self.suspended_until.is_none();
+        health.thinned = self.room.comments.display_budget() < self.handle.hub.limits.display_budget;
         self.handle.backstage.set_latest(Slot::Health, Message::Health(health));
         self.handle.backstage.wake();
     }

@@ -300,4 +300,6 @@ pub struct Health {
     pub commit_ms: u32,
     /// The journal takes writes.
     pub journal_ok: bool,
+    /// The server is at its limit: fewer comments are shown than usual.
+    pub thinned: bool,
 }
