@@ -99,32 +99,25 @@ pub struct Listing {
     /// Host's name.
     pub host: String,
     /// State: draft, scheduled, live, paused, ended.
-    #[schema(value_type = String)]
     pub state: crate::room::show::State,
     /// Access: public, unlisted.
-    #[schema(value_type = String)]
     pub access: crate::room::show::Access,
     /// Video or audio.
-    #[schema(value_type = String)]
     pub kind: crate::room::show::Kind,
     /// Tags.
     pub tags: Vec<String>,
     /// File of the cover under `/covers/`.
     pub cover: Option<String>,
     /// Announced start, Unix ms.
-    #[schema(value_type = Option<u64>)]
     pub scheduled_at: Option<Timestamp>,
     /// Start, Unix ms.
-    #[schema(value_type = Option<u64>)]
     pub started_at: Option<Timestamp>,
     /// End, Unix ms.
-    #[schema(value_type = Option<u64>)]
     pub ended_at: Option<Timestamp>,
     /// Viewers watching now, as of the room's last batch.
     pub watching: u32,
     /// Since when the show has been on air without staff, Unix ms: a warning, after a while. For operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
     pub unattended_since: Option<Timestamp>,
     /// Made by a load test.
     pub test: bool,

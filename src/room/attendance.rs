@@ -42,7 +42,7 @@ pub enum AttendanceEvent {
 }
 
 /// A time on air without staff, long enough for a warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Unattended {
     /// Since when.
     pub since: Timestamp,

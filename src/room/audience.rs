@@ -197,7 +197,7 @@ pub enum AudienceEvent {
 }
 
 /// Everything that is latest-wins, as of a pulse.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Totals {
     /// Different viewers present, those in the grace among them.
     pub watching: u32,

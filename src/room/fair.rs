@@ -204,7 +204,7 @@ pub fn present_salt(salts: &[u8; 32], number: u32) -> [u8; 16] {
 }
 
 /// An entry that cannot win.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Excluded {
     /// Its number.
@@ -216,7 +216,7 @@ pub struct Excluded {
 }
 
 /// Why an entry cannot win.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// The staff struck it before the lock.
@@ -313,7 +313,7 @@ pub fn redraw(before: &Hash, instead_of: &[u32], winners: &[u32]) -> Hash {
 }
 
 /// All that is public of a draw. Before the reveal, or when it was cancelled, parts are absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transcript {
     /// [`FORMAT`].
@@ -345,7 +345,7 @@ pub struct Transcript {
 }
 
 /// Unclaimed prizes that were drawn again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redraw {
     /// Entries that lost their prizes.

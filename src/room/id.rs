@@ -11,7 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub type Offset = u64;
 
 /// Unix time in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
@@ -30,11 +32,13 @@ impl Timestamp {
 
 /// A viewer's lasting identity: random for the anonymous, derived from the store's name and id otherwise.
 /// Written as 32 hexadecimal digits. Never shown to other viewers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(value_type = String)]
 pub struct ViewerId(pub u128);
 
 /// A member of staff of one room (or an operator), made when an invitation is accepted. 32 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(value_type = String)]
 pub struct PersonId(pub u128);
 
 /// A text is not an id of the wanted kind.
@@ -82,13 +86,14 @@ hex_id!(PersonId);
 
 /// A viewer's number in one room, from 1 in the order in which the room's log first speaks of them. What
 /// events and other viewers' pages use instead of the [`ViewerId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct ViewerNo(pub u32);
 
 /// A name of a draw, discount or invitation, chosen by whoever made it: 1-40 of `[A-Za-z0-9_-]`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct Key(String);
 
 impl Key {
@@ -119,8 +124,9 @@ impl<'de> Deserialize<'de> for Key {
 
 /// A room's name in links: ten random characters, or a name chosen for a public room: 3-40 of
 /// `[a-z0-9-]`, not beginning or ending with `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct RoomId(String);
 
 impl RoomId {
@@ -198,8 +204,9 @@ impl Luck {
 
 /// A name, text or other thing about a person that can be erased from the journal without breaking it:
 /// the record holds its salted hash, the text stands beside the record. What was erased reads as empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct Personal(pub String);
 
 impl Personal {
@@ -244,7 +251,8 @@ pub mod secret {
 
 /// 32 bytes written as 64 lower-case hexadecimal digits: hashes, roots, commitments. Read back only in that
 /// form, so that each has one text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(value_type = String)]
 pub struct Hash(pub [u8; 32]);
 
 impl fmt::Display for Hash {

@@ -127,7 +127,7 @@ pub enum Event {
 }
 
 /// What a command that was not refused gets: the first answer again, when it is a retry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is done; there is nothing to tell.

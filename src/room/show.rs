@@ -26,7 +26,7 @@ pub const LINKS_MAX: usize = 8;
 const YEAR_10000: Timestamp = Timestamp(253_402_300_800_000);
 
 /// Where a show stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Being prepared, without a date.
@@ -50,7 +50,7 @@ impl State {
 }
 
 /// Picture or sound only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Video.
@@ -61,7 +61,7 @@ pub enum Kind {
 }
 
 /// Who may come in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Everybody; listed on the landing page.
@@ -73,7 +73,7 @@ pub enum Access {
 
 /// Where the picture comes from. URLs are `https:`, or `http:` to this machine or the network around it
 /// ([`text::source_url`]).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// A playlist, where the browser plays HLS by itself.
@@ -94,7 +94,7 @@ pub enum Source {
 }
 
 /// An entry of the menu that stands on the page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// What it says, 1-40 characters.
@@ -104,7 +104,7 @@ pub struct Link {
 }
 
 /// What the host wants to reach; shown on the control page beside the numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Goals {
     /// Viewers.
@@ -122,7 +122,7 @@ pub struct Goals {
 }
 
 /// An uploaded picture, served by the shell from its own hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cover {
     /// `{sha256 in hex}.{jpg|png|webp}`: the file's name under `/covers/`.
@@ -134,7 +134,7 @@ pub struct Cover {
 }
 
 /// All that is shown about a show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Details {
     /// 1-80 characters.
@@ -192,7 +192,7 @@ pub struct CreateFor {
 }
 
 /// Changes what is given; `null` clears what may be absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields of `Details`")]
 pub struct Change {
@@ -226,7 +226,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 }
 
 /// Ends the show in [`END_UNDO_MS`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct End {
     /// How long after the end codes can still be used, at most [`GRACE_MS_MAX`].
@@ -237,7 +237,7 @@ pub struct End {
 }
 
 /// What becomes of a draw that is open when the show ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OpenDrawAtEnd {
     /// It is locked at the end and drawn.

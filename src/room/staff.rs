@@ -29,7 +29,7 @@ const CODE_LETTERS: usize = 20;
 pub const DEVICE_MS: u64 = 30 * 24 * 3_600_000;
 
 /// What an assistant may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rights {
     /// Comments and moderation.
@@ -41,7 +41,7 @@ pub enum Rights {
 }
 
 /// A member of staff's role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything in this room.
@@ -216,7 +216,7 @@ pub enum StaffEvent {
 }
 
 /// Who did something, for the audit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// Staff.
@@ -232,7 +232,7 @@ pub enum By {
 }
 
 /// One member of staff.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Member {
     /// What they may do.
     pub role: Role,
@@ -245,7 +245,7 @@ pub struct Member {
 }
 
 /// An invitation and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Invitation {
     /// What they will be.
     pub role: Role,

@@ -150,7 +150,7 @@ pub enum ShowChange {
 pub type ShownDetails = Details;
 
 /// The stage at an offset: what a keyframe carries. At most [`STAGE_BYTES_MAX`] as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stage {
     /// The show.
     pub show: ShowCard,
@@ -173,7 +173,7 @@ pub struct Stage {
 }
 
 /// The show as the stage has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ShowCard {
     /// What is shown about it.
     pub details: ShownDetails,
@@ -199,7 +199,7 @@ pub struct ShowCard {
 }
 
 /// The numbers of a show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Summary {
     /// Live time without pauses, ms.
     pub live_ms: u64,
@@ -221,7 +221,7 @@ pub struct Summary {
 }
 
 /// Most viewers at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Peak {
     /// How many.
     pub viewers: u32,
@@ -230,7 +230,7 @@ pub struct Peak {
 }
 
 /// A discount's numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DiscountSummary {
     /// Which.
     pub id: Key,
@@ -247,7 +247,7 @@ pub struct DiscountSummary {
 }
 
 /// A draw's numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DrawSummary {
     /// Which.
     pub id: Key,
@@ -347,7 +347,7 @@ pub enum Prepared {
 }
 
 /// A moderation act.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Act {
     /// Its offset.
     pub id: Offset,
@@ -360,7 +360,7 @@ pub struct Act {
 }
 
 /// What a moderation act did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ActKind {
@@ -377,7 +377,7 @@ pub enum ActKind {
 }
 
 /// A draw that waits to be opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PreparedDraw {
     /// Its name.
     pub id: Key,
@@ -386,7 +386,7 @@ pub struct PreparedDraw {
 }
 
 /// A discount that waits to be opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PreparedDiscount {
     /// Its name.
     pub id: Key,
@@ -400,7 +400,7 @@ pub struct PreparedDiscount {
 }
 
 /// Where codes come from, without any code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "see `CodeSource`")]
 pub enum SourceKind {
@@ -410,7 +410,7 @@ pub enum SourceKind {
 }
 
 /// What staff have besides the stage: at an offset, in a backstage keyframe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Backstage {
     /// What the stage has.
     pub stage: Stage,
@@ -441,7 +441,7 @@ pub struct Backstage {
 }
 
 /// A viewer who is muted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MutedViewer {
     /// Who.
     pub viewer: ViewerNo,
@@ -452,7 +452,7 @@ pub struct MutedViewer {
 }
 
 /// How often an address claimed or entered anonymously.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AddressCount {
     /// The address, masked.
     pub masked: String,
@@ -494,7 +494,7 @@ pub struct Mine {
 }
 
 /// One of my claims.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MyClaim {
     /// Of which discount.
     pub discount: Key,

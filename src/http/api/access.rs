@@ -97,7 +97,6 @@ pub(super) struct DoneBody {
     /// The room's offset after it.
     after: u64,
     /// What is told: the same as on the socket.
-    #[schema(value_type = serde_json::Value)]
     answer: Answer,
 }
 

@@ -33,21 +33,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Comments {
     /// On stage, oldest first.
-    #[schema(value_type = Vec<serde_json::Value>)]
     on_stage: Vec<Shown>,
     /// Not on stage.
-    #[schema(value_type = Vec<serde_json::Value>)]
     offstage: Vec<Shown>,
     /// The modes.
-    #[schema(value_type = serde_json::Value)]
     modes: Modes,
     /// The room's blocked words.
     blocked_words: Vec<String>,
     /// Viewers who are muted.
-    #[schema(value_type = Vec<serde_json::Value>)]
     muted: Vec<MutedViewer>,
     /// The last moderation acts.
-    #[schema(value_type = Vec<serde_json::Value>)]
     acts: Vec<Act>,
 }
 
@@ -70,7 +65,7 @@ async fn list(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>) ->
 
 /// Post a comment as staff.
 #[utoipa::path(post, path = "/rooms/{room}/comments", tag = "comments",
-    request_body(content = serde_json::Value, example = json!({"nonce": "a1", "text": "Welcome!"})),
+    request_body(content = Post, example = json!({"nonce": "a1", "text": "Welcome!"})),
     responses((status = 200, body = DoneBody)))]
 async fn post(State(app): State<App>, caller: Caller, Path(room): Path<RoomId>, Json(post): Json<Post>) -> Done {
     app.look(&caller, &room, Need::Comments, |_, _| Ok(())).await?;
@@ -100,7 +95,7 @@ async fn restore(State(app): State<App>, caller: Caller, Path((room, deletion)):
 
 /// Pin a comment in place of the one pinned before.
 #[utoipa::path(put, path = "/rooms/{room}/pin", tag = "comments",
-    request_body(content = serde_json::Value, example = json!({"comment": 13, "for_ms": 60000})),
+    request_body(content = Pin, example = json!({"comment": 13, "for_ms": 60000})),
     responses((status = 200, body = DoneBody)))]
 async fn pin(State(app): State<App>, caller: Caller, Path(room): Path<RoomId>, Json(pin): Json<Pin>) -> Done {
     app.act(&caller, &room, Command::Pin(pin)).await
@@ -141,7 +136,7 @@ async fn unmute(State(app): State<App>, caller: Caller, Path((room, viewer)): Pa
 
 /// Change the modes that are given: slow mode, comments off.
 #[utoipa::path(patch, path = "/rooms/{room}/modes", tag = "comments",
-    request_body(content = serde_json::Value, example = json!({"slow_ms": 5000, "comments_off": false})),
+    request_body(content = SetModes, example = json!({"slow_ms": 5000, "comments_off": false})),
     responses((status = 200, body = DoneBody)))]
 async fn set_modes(
     State(app): State<App>,
@@ -154,7 +149,7 @@ async fn set_modes(
 
 /// Replace the room's blocked words.
 #[utoipa::path(put, path = "/rooms/{room}/blocked-words", tag = "comments",
-    request_body(content = serde_json::Value, example = json!({"words": ["spam"]})),
+    request_body(content = SetBlockedWords, example = json!({"words": ["spam"]})),
     responses((status = 200, body = DoneBody)))]
 async fn set_blocked_words(
     State(app): State<App>,

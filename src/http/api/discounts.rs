@@ -43,15 +43,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Discounts {
     /// Those on stage, newest last.
-    #[schema(value_type = Vec<serde_json::Value>)]
     opened: Vec<Card>,
     /// For staff: those that wait.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     prepared: Option<Vec<PreparedDiscount>>,
     /// For staff: claims and redemptions of each that was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     numbers: Option<Vec<DiscountSummary>>,
 }
 
@@ -77,12 +74,12 @@ async fn list(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>) ->
 #[serde(deny_unknown_fields)]
 struct PrepareDiscount {
     /// What is offered.
-    #[schema(value_type = serde_json::Value, example = json!({
+    #[schema(example = json!({
         "title": "15 % off everything", "off": {"percent": 15}, "quota": 500, "closes": {"after_ms": 300000}
     }))]
     terms: Terms,
     /// `{"generated":{}}`, `{"pasted":{}}` or `{"shared":{"code":"AUTUMN"}}`.
-    #[schema(value_type = serde_json::Value, example = json!({"generated": {}}))]
+    #[schema(example = json!({"generated": {}}))]
     codes: CodeSource,
 }
 
@@ -309,7 +306,6 @@ struct RedeemCode {
 struct Outcome {
     /// `outcome` is `ok`, `expired`, `unknown`, `already_used` or `not_live`; with `ok` stand `discount` and `off`.
     #[serde(flatten)]
-    #[schema(value_type = serde_json::Value)]
     redemption: Redemption,
 }
 

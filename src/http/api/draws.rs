@@ -19,6 +19,7 @@ use crate::http::App;
 use crate::http::error::Error;
 use crate::http::extract::{Json, Path};
 use crate::room::draw::{ById, Cancel, Card, MarkSent, Prepare, Rules, Strike, WinnerRow};
+use crate::room::fair;
 use crate::room::staff::Need;
 use crate::room::stage::PreparedDraw;
 use crate::room::{Command, Key, Refusal, Room, RoomId, Timestamp};
@@ -42,11 +43,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Draws {
     /// Those that were opened, as the stage shows them, newest last.
-    #[schema(value_type = Vec<serde_json::Value>)]
     opened: Vec<Card>,
     /// For staff: those that wait.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     prepared: Option<Vec<PreparedDraw>>,
 }
 
@@ -62,7 +61,7 @@ async fn list(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>) ->
 
 /// Prepare a draw, or change one that is not open yet.
 #[utoipa::path(put, path = "/rooms/{room}/draws/{draw}", tag = "draws",
-    request_body(content = serde_json::Value, example = json!({
+    request_body(content = Rules, example = json!({
         "prize": "Lipstick", "winners": 3, "open_ms": 60000, "eligibility": {"phrase": {"phrase": "lipstick"}},
         "ask": ["name", "address"], "readers": "The shop sends the prize and deletes this."
     })),
@@ -171,7 +170,7 @@ impl Transcripts {
 /// Download what is public of a draw that was opened: with winners and seed after the reveal, and for everybody
 /// to verify.
 #[utoipa::path(get, path = "/rooms/{room}/draws/{draw}/transcript", tag = "draws",
-    responses((status = 200, body = serde_json::Value)))]
+    responses((status = 200, body = fair::Transcript)))]
 async fn transcript(State(app): State<App>, Path((room, draw)): Path<(RoomId, Key)>) -> Result<Response, Error> {
     let text = app.transcripts.of(&app, &room, &draw).await?;
     let headers = [
@@ -193,6 +192,7 @@ struct Winners {
 
 /// A winner, as the host's list shows them.
 #[derive(Clone, Serialize, ToSchema)]
+#[schema(as = PrizeWinner)]
 struct Winner {
     /// The entry that won.
     entry: u32,

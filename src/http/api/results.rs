@@ -27,14 +27,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Results {
     /// The room.
-    #[schema(value_type = String)]
     room: RoomId,
     /// The show's title.
     title: String,
     /// The show has ended: the numbers are final, but for prize claims and late redemptions.
     ended: bool,
     /// The numbers, as the stage shows them after the end.
-    #[schema(value_type = serde_json::Value)]
     summary: Summary,
 }
 

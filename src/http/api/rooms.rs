@@ -151,10 +151,9 @@ struct CreateRoom {
     /// Its name in links, so that a retry is one: 3-40 of `a-z 0-9 -` for a public room, ten random ones of
     /// `a-z 0-9` for others. Random if absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     id: Option<RoomId>,
     /// What is shown about it.
-    #[schema(value_type = serde_json::Value, example = json!({"title": "Autumn colours", "host": "Ann"}))]
+    #[schema(example = json!({"title": "Autumn colours", "host": "Ann"}))]
     details: Details,
 }
 
@@ -162,7 +161,6 @@ struct CreateRoom {
 #[derive(Clone, Serialize, ToSchema)]
 struct CreatedRoom {
     /// Its name in links.
-    #[schema(value_type = String)]
     room: RoomId,
     /// The room's offset.
     after: u64,
@@ -238,18 +236,15 @@ async fn make(
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct RoomBody {
     /// Its name in links.
-    #[schema(value_type = String)]
     room: RoomId,
     /// The room's offset.
     offset: Offset,
     /// The show.
-    #[schema(value_type = serde_json::Value)]
     show: ShowCard,
     /// Viewers watching now, as of the last pulse.
     watching: u32,
     /// For staff: what the host wants to reach.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
     goals: Option<Goals>,
 }
 
@@ -283,7 +278,7 @@ fn etag(details: &Details) -> HeaderValue {
 /// Change what is given; `null` clears what may be absent. With `If-Match` only if the details are still those.
 #[utoipa::path(patch, path = "/rooms/{room}", tag = "rooms",
     params(("If-Match" = Option<String>, Header, description = "The `ETag` that was read")),
-    request_body(content = serde_json::Value, example = json!({"title": "Autumn colours II", "scheduled_at": null})),
+    request_body(content = Change, example = json!({"title": "Autumn colours II", "scheduled_at": null})),
     responses((status = 200, body = DoneBody, headers(("ETag" = String, description = "Of the new details")))))]
 async fn change(
     State(app): State<App>,
@@ -326,14 +321,12 @@ struct StateBody {
     /// The room's offset.
     offset: Offset,
     /// Server time, Unix ms.
-    #[schema(value_type = u64)]
     at: Timestamp,
     /// What a keyframe's `state` holds: the stage, or for staff the backstage.
-    #[schema(value_type = serde_json::Value)]
     state: Picture,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Picture {
     Stage(Box<Stage>),
@@ -374,7 +367,7 @@ async fn resume(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>) 
 
 /// End the show in ten seconds, for good.
 #[utoipa::path(post, path = "/rooms/{room}/end", tag = "rooms",
-    request_body(content = serde_json::Value, example = json!({"grace_ms": 600000, "open_draw": "draw"})),
+    request_body(content = End, example = json!({"grace_ms": 600000, "open_draw": "draw"})),
     responses((status = 200, body = DoneBody)))]
 async fn end(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>, Json(end): Json<End>) -> Done {
     app.act(&caller, &id, Command::End(end)).await
@@ -391,12 +384,10 @@ async fn undo_end(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>
 #[serde(default, deny_unknown_fields)]
 struct CopyRoom {
     /// Its name in links; random if absent.
-    #[schema(value_type = Option<String>)]
     id: Option<RoomId>,
     /// Its title; the same if absent.
     title: Option<String>,
     /// The announced start, Unix ms; a draft if absent.
-    #[schema(value_type = Option<u64>)]
     scheduled_at: Option<Timestamp>,
 }
 

@@ -38,10 +38,8 @@ pub(super) struct TokenBody {
     /// The token.
     pub(super) token: String,
     /// Until when it is valid, Unix ms.
-    #[schema(value_type = u64)]
     pub(super) expires_at: Timestamp,
     /// Who it is for.
-    #[schema(value_type = String)]
     pub(super) person: PersonId,
 }
 
@@ -91,31 +89,24 @@ enum Who {
     /// Staff of a room.
     Staff {
         /// Which room.
-        #[schema(value_type = String)]
         room: RoomId,
         /// Who.
-        #[schema(value_type = String)]
         person: PersonId,
         /// Until when, Unix ms.
-        #[schema(value_type = u64)]
         expires_at: Timestamp,
     },
     /// A shop for all rooms.
     Store {
         /// Which.
-        #[schema(value_type = String)]
         person: PersonId,
         /// Until when, Unix ms.
-        #[schema(value_type = u64)]
         expires_at: Timestamp,
     },
     /// An operator.
     Operator {
         /// Which device.
-        #[schema(value_type = String)]
         person: PersonId,
         /// Until when, Unix ms.
-        #[schema(value_type = u64)]
         expires_at: Timestamp,
     },
 }
@@ -153,14 +144,11 @@ struct Devices {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Device {
     /// Which.
-    #[schema(value_type = String)]
     person: PersonId,
     /// Since when, Unix ms; absent where it was revoked without having signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
     since: Option<Timestamp>,
     /// Until when, Unix ms.
-    #[schema(value_type = u64)]
     expires_at: Timestamp,
     /// It has no rights any more.
     revoked: bool,

@@ -44,20 +44,15 @@ struct StaffBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct MemberBody {
     /// Who.
-    #[schema(value_type = String)]
     person: PersonId,
     /// `"host"`, `{"assistant":"comments"}` (or `actions`, `all`) or `"store"`.
-    #[schema(value_type = serde_json::Value)]
     role: Role,
     /// The name under which they speak.
-    #[schema(value_type = String)]
     name: Personal,
     /// Since when, Unix ms.
-    #[schema(value_type = u64)]
     since: Timestamp,
     /// By which invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     invitation: Option<Key>,
 }
 
@@ -77,20 +72,15 @@ impl MemberBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct InvitationBody {
     /// Its name.
-    #[schema(value_type = String)]
     id: Key,
     /// What they will be.
-    #[schema(value_type = serde_json::Value)]
     role: Role,
     /// Under which name.
-    #[schema(value_type = String)]
     name: Personal,
     /// When it ends, Unix ms.
-    #[schema(value_type = u64)]
     expires_at: Timestamp,
     /// Taken up by.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     accepted: Option<PersonId>,
     /// Taken back.
     revoked: bool,
@@ -135,10 +125,9 @@ async fn remove(State(app): State<App>, caller: Caller, Path((room, person)): Pa
 struct InviteBody {
     /// Chosen by the client, so that a retry is one: it gets a new code, and the earlier one ends. Random if absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     id: Option<Key>,
     /// `"host"` or `{"assistant":"comments"}` (or `actions`, `all`).
-    #[schema(value_type = serde_json::Value, example = json!({"assistant": "comments"}))]
+    #[schema(example = json!({"assistant": "comments"}))]
     role: Role,
     /// The name under which they speak, 1-20 characters.
     name: String,
@@ -151,14 +140,12 @@ struct InviteBody {
 #[derive(Clone, Serialize, ToSchema)]
 struct Invited {
     /// Its name.
-    #[schema(value_type = String)]
     invitation: Key,
     /// The link, with the code in its fragment: it works once, and is not shown again.
     link: String,
     /// The link as a QR code, an SVG: no address could hold it, since a server would see the code.
     qr: String,
     /// When it ends, Unix ms.
-    #[schema(value_type = u64)]
     expires_at: Timestamp,
 }
 

@@ -63,7 +63,7 @@ const MUTED_SHOWN: usize = 50;
 const MINE_OFFSTAGE: usize = 10;
 
 /// Posts a comment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Post {
     /// 1-40 characters, chosen by the client: a retry with the same one does not post twice.
@@ -115,7 +115,7 @@ pub struct Unmute {
 }
 
 /// Pins a comment in place of the one pinned before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
     /// Which.
@@ -126,7 +126,7 @@ pub struct Pin {
 }
 
 /// Changes what is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SetModes {
     /// One comment in this time, 1,000-300,000; 0 switches slow mode off.
@@ -138,7 +138,7 @@ pub struct SetModes {
 }
 
 /// Replaces the room's blocked words: at most 500 of 1-50 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetBlockedWords {
     /// All of them.
@@ -163,7 +163,7 @@ pub enum Author {
 }
 
 /// What stands beside a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Badge {
     /// The host.
@@ -175,7 +175,7 @@ pub enum Badge {
 }
 
 /// A comment as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Shown {
     /// Its offset, which is its id.
     pub id: Offset,
@@ -306,7 +306,7 @@ pub enum CommentEvent {
 }
 
 /// Rules that all clients see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Modes {
     /// One comment in this time, if slow mode is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

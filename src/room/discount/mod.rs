@@ -39,7 +39,7 @@ pub const MINE_MAX: usize = 200;
 pub const SHARED_USES_MAX: usize = 1_000_000;
 
 /// How much off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Off {
     /// 1-100 percent.
@@ -54,7 +54,7 @@ pub enum Off {
 }
 
 /// Where the codes come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum CodeSource {
     /// One code that exists in the shop, the same for everybody: it can be passed on.
@@ -70,7 +70,7 @@ pub enum CodeSource {
 }
 
 /// What a viewer must have done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Gate {
     /// Watched so long.
@@ -81,7 +81,7 @@ pub enum Gate {
 }
 
 /// Who counts, of draws and discounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum WhoCounts {
     /// Anyone.
@@ -93,7 +93,7 @@ pub enum WhoCounts {
 }
 
 /// When claims close after the opening; at the latest when the codes cannot be used any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Closes {
     /// So long after it was opened, 1,000-86,400,000 ms.
@@ -117,7 +117,7 @@ pub struct Prepare {
 }
 
 /// What is offered, as everybody may know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// What the card says, 1-60 characters.
@@ -202,7 +202,7 @@ pub struct Redeem {
 }
 
 /// What became of a redemption. It is an answer, not a refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Redemption {
     /// The outcome.
     pub outcome: Outcome,
@@ -215,7 +215,7 @@ pub struct Redemption {
 }
 
 /// What became of a redemption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Redeemed for this order (or could be).
@@ -307,7 +307,7 @@ pub enum DiscountEvent {
 }
 
 /// Why claims are closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Closed {
     /// The quota is gone.
@@ -321,7 +321,8 @@ pub enum Closed {
 }
 
 /// An offer as the stage shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DiscountCard)]
 pub struct Card {
     /// Its name.
     pub id: Key,

@@ -52,7 +52,7 @@ const MY_ENTRIES_MAX: usize = 20;
 const CLAIM_MS_RANGE: std::ops::RangeInclusive<u64> = 60_000..=90 * 86_400_000;
 
 /// Who is in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Eligibility {
     /// Everyone present at the lock.
@@ -70,7 +70,7 @@ pub enum Eligibility {
 }
 
 /// What a winner is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Ask {
@@ -82,7 +82,7 @@ pub enum Ask {
 }
 
 /// The rules of a draw; committed to when it opens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
     /// The prize, 1-80 characters.
@@ -176,7 +176,7 @@ pub struct MarkSent {
 }
 
 /// What somebody who entered gets, and keeps for Verify.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EntryReceipt {
     /// Which draw.
     pub draw: Key,
@@ -189,7 +189,7 @@ pub struct EntryReceipt {
 }
 
 /// What a winner who claimed gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PrizeReceipt {
     /// Which draw.
     pub draw: Key,
@@ -201,7 +201,7 @@ pub struct PrizeReceipt {
 }
 
 /// A winner as everybody sees them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Winner {
     /// The entry that won.
     pub entry: u32,
@@ -354,7 +354,7 @@ mod hex_salt {
 }
 
 /// Where a draw stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Entries are taken.
@@ -391,7 +391,8 @@ pub enum Phase {
 }
 
 /// A draw as the stage shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DrawCard)]
 pub struct Card {
     /// Its name.
     pub id: Key,
