@@ -26,8 +26,11 @@ struct Round {
 impl Rounds {
     /// A page was asked.
     pub(super) fn asked(&mut self, connection: &Connection, now: Timestamp) {
-        connection.asked_at.store(now.0, Ordering::Relaxed);
-        self.current.asked += 1;
+        // One that still owes this round's answer counts once.
+        let owes = Timestamp(connection.asked_at.swap(now.0, Ordering::Relaxed));
+        if owes.0 == 0 || owes < self.started_at {
+            self.current.asked += 1;
+        }
     }
 
     /// A page answered; one that was not asked is not heard.
