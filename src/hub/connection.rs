@@ -53,7 +53,7 @@ pub(super) struct Holder {
 #[repr(C)]
 pub(super) struct Connection {
     outbox: Mutex<Outbox>,
-    /// Server time of the last write that took something, ms.
+    /// Server time of the last write that took something, or since when the socket takes nothing, ms.
     pub(super) written_at: AtomicU64,
     blocked: AtomicBool,
     private_waits: AtomicU8,
@@ -472,7 +472,12 @@ impl Connection {
     fn flush_outbox(&self, outbox: &mut Outbox, ring: &Ring, now: Timestamp, written: &mut Written) -> Flushed {
         let flushed = outbox.flush(self, ring, now, written);
         self.note_private(outbox);
-        self.blocked.store(flushed == Flushed::Blocked, Ordering::Release);
+        let blocks = flushed == Flushed::Blocked;
+        if blocks && !self.is_blocked() {
+            // A socket that was idle before has not been slow for that long.
+            self.written_at.store(now.0, Ordering::Relaxed);
+        }
+        self.blocked.store(blocks, Ordering::Release);
         flushed
     }
 }
