@@ -4,7 +4,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`options`], [`profile`] | the command line, made into a [`options::Plan`] |
-//! | [`bench`] | what a delivery costs, beside the floor |
+//! | [`mod@bench`] | what a delivery costs, beside the floor |
 //! | [`show`] | the course of a run: room, ramp, talk, draw, rush, storm, checks |
 //! | [`crew`], [`worker`] | the threads; one thread with its share of the viewers on one poll; [`viewer`] is one of them, [`talk`] what they say |
 //! | [`wire`] | just enough of WebSocket and of the messages, without decoding what need not be |

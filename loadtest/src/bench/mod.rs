@@ -1,4 +1,4 @@
-//! What a delivery costs: the server and the [`floor`] in turn, in one run, each in a process of its own with
+//! What a delivery costs: the server and the [`mod@floor`] in turn, in one run, each in a process of its own with
 //! fresh viewers. Times drift by tens of percent on a shared machine; the ratio of neighbours holds.
 
 mod floor;
