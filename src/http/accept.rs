@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -48,10 +48,14 @@ const LAST_ANSWER: Duration = Duration::from_secs(30);
 const SHORT_OF_RESOURCES: Duration = Duration::from_millis(100);
 /// The kernel gives a peer up whose acknowledgements stay away for this long.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// What the kernel may hold for a socket; it counts twice of what is asked for. Unbounded it would hide a reader's
+/// slowness behind megabytes.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Unsent bytes above which a socket counts as not writable: more would only hide slowness.
 const UNSENT_BYTES: u32 = 32 << 10;
 
-/// Listens with a long backlog.
+/// Listens with a long backlog. On Linux the accepted sockets inherit the options: nothing is left to be set on
+/// each of them in a storm.
 ///
 /// # Errors
 ///
@@ -60,6 +64,10 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -269,9 +277,7 @@ impl Door {
         stop: watch::Receiver<bool>,
         alive: mpsc::Sender<()>,
     ) {
-        if let Some(visit) = self.places.visit(peer)
-            && prepare(&socket).is_ok()
-        {
+        if let Some(visit) = self.places.visit(peer) {
             tokio::spawn(async move {
                 self.converse(socket, Arc::new(visit), stop).await;
                 drop(alive);
@@ -322,9 +328,24 @@ fn lost(error: &io::Error) -> bool {
     )
 }
 
-fn prepare(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let socket = SockRef::from(socket);
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_have_the_options_of_their_listener() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (socket, _) = accepted.expect("accepts");
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().expect("is told"));
+        assert_eq!(socket.tcp_notsent_lowat().expect("is told"), UNSENT_BYTES);
+        assert_eq!(socket.tcp_user_timeout().expect("is told"), Some(UNACKNOWLEDGED_MAX));
+        assert_eq!(socket.send_buffer_size().expect("is told"), 2 * SEND_BUFFER_BYTES);
+    }
 }

@@ -15,7 +15,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -26,10 +25,6 @@ use super::error::{Error, Handshake};
 use crate::hub::{self, CommandError, Opened};
 use crate::protocol::{Close, Encoding};
 use crate::room::RoomId;
-
-/// What the kernel may hold for a WebSocket; it counts twice of what is asked for. Unbounded it would hide a
-/// reader's slowness behind megabytes.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// A good handshake, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,10 +141,6 @@ async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool)
     // A copy: the slice would pin hyper's whole buffer.
     opened.early = Bytes::copy_from_slice(&parts.read_buf);
     drop(parts.read_buf);
-    if let Err(error) = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES) {
-        tracing::debug!(%error, "a socket is gone before it was used");
-        return;
-    }
     if full {
         // A page can only be told after the upgrade.
         hub::turn_away(socket, Close::Full).await;

@@ -28,6 +28,8 @@ use crate::room::{Actor, Answer, Command, Event, Offset, Room, Timestamp, Viewer
 
 /// Between two pulses.
 const PULSE: Duration = Duration::from_secs(1);
+/// Counts are sent at most so often, a little less than a pulse, so that none waits for the one after.
+const COUNTS: Duration = Duration::from_millis(750);
 /// Without anything else the stage gets its counts again this often, so that a page can tell silence from a
 /// dead socket.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -57,6 +59,10 @@ pub(super) struct RoomTask {
     passes: JoinSet<()>,
     next_tick: Instant,
     last_shown: Instant,
+    /// When viewers were last sent counts.
+    counts_shown: Instant,
+    /// Newer counts wait for a second to be over: in a storm of arrivals pulses are many.
+    counts_wait: bool,
     last_used: Instant,
     /// The room's head as of the last pulse.
     pulsed_head: Offset,
@@ -114,6 +120,8 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         passes: JoinSet::new(),
         next_tick: now,
         last_shown: now,
+        counts_shown: now,
+        counts_wait: false,
         last_used: now,
         held_until,
         keyframes: [None, None],
@@ -216,6 +224,9 @@ impl RoomTask {
         }
         for read in reads {
             self.read(read);
+        }
+        if self.counts_wait && self.counts_shown.elapsed() >= COUNTS {
+            self.show_counts();
         }
         if self.last_shown.elapsed() >= KEEP_ALIVE && self.handle.connections() > 0 {
             self.show_totals(now);
@@ -333,9 +344,15 @@ impl RoomTask {
                 totals: totals.clone(),
             };
             feed.set_latest(Slot::Pulse, Message::Pulse(pulse));
-            feed.wake();
         }
-        self.last_shown = Instant::now();
+        self.show_counts();
+    }
+
+    /// Has the counts sent that stand in the feeds.
+    fn show_counts(&mut self) {
+        self.handle.feeds().into_iter().for_each(|feed| feed.wake());
+        (self.counts_wait, self.counts_shown) = (false, Instant::now());
+        self.last_shown = self.counts_shown;
     }
 
     fn decide(&mut self, batch: &mut Batch, actor: &Actor, command: Box<Command>, reply: Reply, now: Timestamp) {
@@ -467,7 +484,7 @@ impl RoomTask {
 
     fn show(&mut self, batch: &Batch, first: Offset, at: Timestamp) {
         for feed in self.handle.feeds() {
-            let mut shown = feed.push(first, at, &batch.events, batch.decided);
+            let shown = feed.push(first, at, &batch.events, batch.decided);
             if let Some(totals) = batch.events.iter().rev().find_map(Event::totals) {
                 let pulse = Pulse {
                     as_of: self.room.head,
@@ -475,7 +492,7 @@ impl RoomTask {
                     totals: totals.clone(),
                 };
                 feed.set_latest(Slot::Pulse, Message::Pulse(pulse));
-                shown = true;
+                self.counts_wait = true;
             }
             if shown {
                 feed.wake();

@@ -5,5 +5,4 @@
 
 mod accidents;
 mod contract;
-mod speed;
 mod sqlite;
