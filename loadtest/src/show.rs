@@ -57,7 +57,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
     let course = Arc::new(Course {
         server: plan.server.address,
         authority: plan.server.authority.clone(),
-        room: room.id.clone(),
+        rooms: vec![room.id.clone()],
         encoding: plan.encoding,
         sources,
         threads: plan.threads,

@@ -26,6 +26,8 @@ use crate::worker::{Course, Order, Standing};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After the viewers have come nothing happens for so long: memory is looked at.
 const SETTLE: Duration = Duration::from_secs(2);
+/// After the last answer the last deltas are on their way for so long.
+const QUIET: Duration = Duration::from_millis(500);
 /// Talk before the measurement begins.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Between two looks at how far everybody is.
@@ -211,26 +213,28 @@ fn address(line: &str) -> Option<String> {
 /// [`Failure`] if there was nothing to measure.
 pub(super) fn once(plan: &Plan, target: Target, load: Load) -> Result<Measured, Failure> {
     let mut luck = Luck::new([1; 32]);
-    let (running, room) = match target {
-        Target::Floor => (Running::floor()?, RoomId::new("floor").expect("a good name")),
+    let (running, rooms) = match target {
+        Target::Floor => (Running::floor()?, vec![RoomId::new("floor").expect("a good name")]),
         Target::Server => {
             let running = Running::server(plan)?;
             let api = Api::new(&running.server, &running.token(plan)?)?;
-            let room = RoomId::random(&mut luck);
-            api.create(&room)?;
-            api.start(&room)?;
-            (running, room)
+            let rooms: Vec<RoomId> = (0..load.rooms).map(|_| RoomId::random(&mut luck)).collect();
+            for room in &rooms {
+                api.create(room)?;
+                api.start(room)?;
+            }
+            (running, rooms)
         }
     };
     let course = Arc::new(Course {
         server: running.server.address,
         authority: running.server.authority.clone(),
-        room,
+        rooms,
         encoding: Encoding::Json,
-        sources: machine::sources(&[], running.server.address.ip(), load.viewers)?,
+        sources: machine::sources(&[], running.server.address.ip(), load.viewers())?,
         threads: plan.threads,
         seed: 1,
-        comments: load.per_second,
+        comments: load.per_second * f64::from(load.rooms),
         likes: 0.0,
         marks: Marks::new(&luck.letters(4)),
         start: Instant::now(),
@@ -238,11 +242,11 @@ pub(super) fn once(plan: &Plan, target: Target, load: Load) -> Result<Measured, 
     });
     let process = Process(running.child.id());
     let memory_before = process.memory().unwrap_or_default();
-    let mut crew = Crew::start(&course, load.viewers)?;
+    let mut crew = Crew::start(&course, load.viewers())?;
     let from = Instant::now();
     let within = Duration::ZERO;
     crew.order(|_| Order::Join { from, within });
-    wait(&crew, |standing| standing.watching == load.viewers);
+    wait(&crew, |standing| standing.watching == load.viewers());
     thread::sleep(SETTLE);
     let memory_idle = process.memory().unwrap_or_default();
 
@@ -259,9 +263,8 @@ pub(super) fn once(plan: &Plan, target: Target, load: Load) -> Result<Measured, 
     let received = crew.received();
     let took = measured_from.elapsed().as_secs_f64();
     crew.order(|_| Order::Measure(false));
-    wait(&crew, |standing| {
-        standing.commenting == 0 && standing.lowest == standing.highest
-    });
+    wait(&crew, |standing| standing.commenting == 0);
+    thread::sleep(QUIET);
     let standing = crew.standing();
     let tally = crew.end()?;
 
@@ -275,7 +278,7 @@ pub(super) fn once(plan: &Plan, target: Target, load: Load) -> Result<Measured, 
         p50_ms: tally.deliveries.ms(0.5),
         p99_ms: tally.deliveries.ms(0.99),
         p999_ms: tally.deliveries.ms(0.999),
-        viewer_bytes: memory_idle.saturating_sub(memory_before) as f64 / f64::from(load.viewers),
+        viewer_bytes: memory_idle.saturating_sub(memory_before) as f64 / f64::from(load.viewers()),
         joins_per_second: tally.joins_per_second(),
         deliveries_per_second: deliveries / took,
         wire_bytes: bytes / deliveries.max(1.0),
@@ -294,8 +297,8 @@ fn wait(crew: &Crew, done: impl Fn(&Standing) -> bool) {
 
 fn wrong(tally: &Tally, standing: &Standing, load: Load) -> Vec<String> {
     let mut wrong: Vec<String> = tally.faults.sentences().collect();
-    if standing.watching != load.viewers {
-        wrong.push(format!("{} of {} viewers are there", standing.watching, load.viewers));
+    if standing.watching != load.viewers() {
+        wrong.push(format!("{} of {} viewers are there", standing.watching, load.viewers()));
     }
     if standing.commenting > 0 {
         wrong.push(format!("{} comments were never answered", standing.commenting));

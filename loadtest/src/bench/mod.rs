@@ -30,7 +30,8 @@ pub(crate) struct Arguments {
     /// More options for the server, such as `--linger-max-ms=0`.
     #[arg(long = "with", value_name = "OPTION", allow_hyphen_values = true)]
     with: Vec<String>,
-    /// Loads: viewers x comments a second.
+    /// Loads: viewers x comments a second, such as 15000x4; with rooms in front, 1000*15x4, each of them has so
+    /// many. The floor knows no rooms: it is put beside as many viewers and comments in one.
     #[arg(
         long,
         value_name = "N",
@@ -52,9 +53,10 @@ pub(crate) struct Arguments {
     threads: u32,
 }
 
-/// So many viewers, so many comments a second.
+/// Rooms, and in each of them so many viewers and comments a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load {
+    rooms: u32,
     viewers: u32,
     per_second: f64,
 }
@@ -63,14 +65,32 @@ impl FromStr for Load {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let load = text.split_once('x').and_then(|(viewers, per_second)| {
+        let (rooms, each) = text.split_once('*').unwrap_or(("1", text));
+        let load = each.split_once('x').and_then(|(viewers, per_second)| {
             Some(Self {
+                rooms: rooms.parse().ok()?,
                 viewers: viewers.parse().ok()?,
                 per_second: per_second.parse().ok()?,
             })
         });
-        load.filter(|load| load.viewers > 0 && load.per_second > 0.0)
-            .ok_or_else(|| "is not VIEWERSxCOMMENTS_A_SECOND, such as 5000x10".to_owned())
+        load.filter(|load| load.rooms > 0 && load.viewers > 0 && load.per_second > 0.0)
+            .ok_or_else(|| "is not VIEWERSxCOMMENTS_A_SECOND, such as 5000x10, with ROOMS* in front".to_owned())
+    }
+}
+
+impl Load {
+    /// Of all rooms together.
+    fn viewers(self) -> u32 {
+        self.rooms * self.viewers
+    }
+
+    /// As many viewers who get as many comments.
+    fn in_one_room(self) -> Self {
+        Self {
+            rooms: 1,
+            viewers: self.viewers(),
+            per_second: self.per_second,
+        }
     }
 }
 
@@ -120,13 +140,13 @@ pub(crate) fn floor(listen: SocketAddr) -> Result<bool, Failure> {
 
 /// Measures, and tells as it goes. Whether every server run was lossless and in order.
 pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
-    let most = plan.loads.iter().map(|load| load.viewers).chain(plan.sweep).max();
+    let most = plan.loads.iter().map(|load| load.viewers()).chain(plan.sweep).max();
     machine::raise_file_limit(most.unwrap_or(0))?;
     let mut correct = true;
     let mut pairs: Vec<Vec<(Measured, Measured)>> = vec![Vec::new(); plan.loads.len()];
     for round in 1..=plan.rounds {
         for (load, pairs) in plan.loads.iter().zip(&mut pairs) {
-            let floor = measure::once(plan, Target::Floor, *load)?;
+            let floor = measure::once(plan, Target::Floor, load.in_one_room())?;
             let server = measure::once(plan, Target::Server, *load)?;
             eprintln!("round {round}, {load}: floor {floor}");
             eprintln!("round {round}, {load}: server {server}");
@@ -149,7 +169,15 @@ fn sweep(plan: &Plan, target: Target, viewers: u32) -> Result<String, Failure> {
     let mut best: Option<Measured> = None;
     let mut limited = false;
     let mut holds = |per_second: f64| {
-        let measured = measure::once(plan, target, Load { viewers, per_second })?;
+        let measured = measure::once(
+            plan,
+            target,
+            Load {
+                rooms: 1,
+                viewers,
+                per_second,
+            },
+        )?;
         eprintln!("sweep, {viewers}x{per_second}: {target:?} {measured}");
         let held = measured.p99_ms <= HELD_MS && measured.is_correct() && measured.skipped == 0;
         limited = measured.generator_limited();
@@ -184,6 +212,9 @@ fn sweep(plan: &Plan, target: Target, viewers: u32) -> Result<String, Failure> {
 
 impl std::fmt::Display for Load {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.rooms > 1 {
+            write!(f, "{} * ", self.rooms)?;
+        }
         write!(f, "{} x {}/s", self.viewers, self.per_second)
     }
 }
@@ -194,10 +225,13 @@ mod tests {
 
     #[test]
     fn a_load_is_viewers_and_comments_a_second() {
-        let load = |text: &str| text.parse::<Load>().map(|load| (load.viewers, load.per_second));
-        assert_eq!(load("5000x10"), Ok((5_000, 10.0)));
-        assert_eq!(load("15000x0.5"), Ok((15_000, 0.5)));
-        for bad in ["", "5000", "x", "0x10", "10x0", "-1x1", "axb"] {
+        let load = |text: &str| {
+            text.parse::<Load>()
+                .map(|load| (load.rooms, load.viewers, load.per_second))
+        };
+        assert_eq!(load("5000x10"), Ok((1, 5_000, 10.0)));
+        assert_eq!(load("1000*15x0.5"), Ok((1_000, 15, 0.5)));
+        for bad in ["", "5000", "x", "0x10", "10x0", "-1x1", "axb", "*1x1", "0*1x1"] {
             assert!(load(bad).is_err(), "{bad}");
         }
     }

@@ -35,7 +35,7 @@ impl Worker {
         match head {
             Head::Delta { follows, offset } => self.delta(viewer, follows, offset, payload, now),
             Head::Keyframe { epoch, offset } => {
-                self.check_epoch(epoch);
+                self.check_epoch(viewer, epoch);
                 if let Err(fault) = self.viewers[viewer].follower.keyframe(offset) {
                     self.tally
                         .faults
@@ -48,8 +48,8 @@ impl Worker {
         }
     }
 
-    fn check_epoch(&mut self, epoch: u64) {
-        let own = *self.epoch.get_or_insert(epoch);
+    fn check_epoch(&mut self, viewer: usize, epoch: u64) {
+        let own = *self.epochs.entry(self.room(viewer)).or_insert(epoch);
         if own != epoch {
             self.tally
                 .faults
@@ -65,13 +65,14 @@ impl Worker {
             self.tally.faults.note(fault, example);
         }
         let hash = hash(payload);
+        let place = (self.room(viewer), offset);
         let Self { known, course, .. } = self;
-        let known = known.entry(offset).or_insert_with(|| {
+        let known = known.entry(place).or_insert_with(|| {
             let dues = course.marks.dues(payload);
             // A thread that panicked has left the ledger whole: it only ever inserts.
             let mut ledger = course.ledger.lock().unwrap_or_else(PoisonError::into_inner);
             Known {
-                hash: *ledger.entry(offset).or_insert(hash),
+                hash: *ledger.entry(place).or_insert(hash),
                 dues: dues.into_iter().map(|due| course.start + due).collect(),
             }
         });
@@ -129,7 +130,7 @@ impl Worker {
     }
 
     fn joined(&mut self, viewer: usize, joined: Joined, now: Instant) {
-        self.check_epoch(joined.epoch);
+        self.check_epoch(viewer, joined.epoch);
         let number = self.number(viewer);
         let slot = &mut self.viewers[viewer];
         slot.id = slot.id.or(joined.viewer);

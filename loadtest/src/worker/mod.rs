@@ -65,8 +65,8 @@ pub(crate) struct Worker {
     queue: VecDeque<usize>,
     on_the_way: usize,
     pending: HashMap<usize, Vec<Pending>>,
-    known: HashMap<Offset, Known>,
-    epoch: Option<u64>,
+    known: HashMap<(usize, Offset), Known>,
+    epochs: HashMap<usize, u64>,
     discount: Option<Key>,
     next_id: u64,
     luck: Luck,
@@ -106,7 +106,7 @@ impl Worker {
             on_the_way: 0,
             pending: HashMap::new(),
             known: HashMap::new(),
-            epoch: None,
+            epochs: HashMap::new(),
             discount: None,
             next_id: 1,
             luck: Luck::new(seed),
@@ -277,6 +277,11 @@ impl Worker {
     /// A viewer's number over all threads, and back.
     fn number(&self, viewer: usize) -> u32 {
         viewer as u32 * self.course.threads + self.index
+    }
+
+    /// The place of a viewer's room among the rooms.
+    fn room(&self, viewer: usize) -> usize {
+        self.number(viewer) as usize % self.course.rooms.len()
     }
 
     fn place(&self, number: u32) -> usize {

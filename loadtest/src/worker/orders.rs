@@ -16,7 +16,8 @@ use crate::talk::Marks;
 pub(crate) struct Course {
     pub(crate) server: SocketAddr,
     pub(crate) authority: String,
-    pub(crate) room: RoomId,
+    /// The viewers are spread over them in turn.
+    pub(crate) rooms: Vec<RoomId>,
     pub(crate) encoding: Encoding,
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) threads: u32,
@@ -26,8 +27,8 @@ pub(crate) struct Course {
     pub(crate) marks: Marks,
     /// The run's time 0, from which comments' marks count.
     pub(crate) start: Instant,
-    /// The first viewer's hash of each delta's bytes.
-    pub(crate) ledger: Mutex<HashMap<Offset, u64>>,
+    /// The first viewer's hash of the bytes of each room's deltas.
+    pub(crate) ledger: Mutex<HashMap<(usize, Offset), u64>>,
 }
 
 /// What a thread is told to do.

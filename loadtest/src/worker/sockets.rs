@@ -41,6 +41,7 @@ impl Worker {
     }
 
     pub(super) fn writable(&mut self, viewer: usize) {
+        let room = self.room(viewer);
         let Self { viewers, course, .. } = self;
         let Some(stream) = &viewers[viewer].stream else {
             return;
@@ -60,7 +61,7 @@ impl Worker {
             return;
         }
         viewers[viewer].stage = Stage::Upgrading;
-        let request = handshake::request(&course.authority, &course.room, course.encoding);
+        let request = handshake::request(&course.authority, &course.rooms[room], course.encoding);
         self.write_raw(viewer, &request);
     }
 
@@ -150,7 +151,9 @@ impl Worker {
     fn hello(&mut self, viewer: usize) {
         let slot = &self.viewers[viewer];
         let cursor = self
-            .epoch
+            .epochs
+            .get(&self.room(viewer))
+            .copied()
             .zip(slot.follower.offset())
             .map(|(epoch, offset)| Cursor { epoch, offset });
         let hello = Hello {

@@ -65,7 +65,7 @@ fn found(scripts: Vec<Vec<Vec<String>>>) -> String {
     let course = Course {
         server: listener.local_addr().unwrap(),
         authority: "fake".to_owned(),
-        room: RoomId::new("fake-room").unwrap(),
+        rooms: vec![RoomId::new("fake-room").unwrap()],
         encoding: Encoding::Json,
         sources: Vec::new(),
         threads: 1,
