@@ -58,6 +58,8 @@ pub struct Config {
     pub rates: bool,
     /// How long a message may be held back in a big room, so that one write brings several.
     pub linger_max: Duration,
+    /// Whether WebSockets are compressed whose clients offer it.
+    pub compression: bool,
     /// How long a request's head may take.
     pub header_timeout: Duration,
     /// How long a WebSocket may take nothing while something waits for it.

@@ -96,6 +96,9 @@ pub enum Handshake {
     /// The key is missing or is not 16 bytes in base64.
     #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
     Key,
+    /// The list of extensions cannot be read (RFC 6455, 9.1).
+    #[error("Sec-WebSocket-Extensions must be a list of extensions")]
+    Extensions,
     /// A page of another origin.
     #[error("pages of this origin may not connect here (--public-url, --allow-origin)")]
     ForeignOrigin,
@@ -106,7 +109,7 @@ impl Handshake {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
-            Self::Key => StatusCode::BAD_REQUEST,
+            Self::Key | Self::Extensions => StatusCode::BAD_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
         }
     }
@@ -117,6 +120,7 @@ impl Handshake {
             Self::NoUpgrade => "upgrade_required",
             Self::Version => "bad_version",
             Self::Key => "bad_key",
+            Self::Extensions => "bad_extensions",
             Self::ForeignOrigin => "foreign_origin",
         }
     }
@@ -127,7 +131,7 @@ impl Handshake {
             Self::Method => Some((ALLOW, HeaderValue::from_static("GET"))),
             Self::NoUpgrade => Some((UPGRADE, HeaderValue::from_static("websocket"))),
             Self::Version => Some((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
-            Self::Key | Self::ForeignOrigin => None,
+            Self::Key | Self::Extensions | Self::ForeignOrigin => None,
         }
     }
 }

@@ -6,6 +6,7 @@ mod api;
 mod assets;
 pub mod client;
 pub mod error;
+mod extensions;
 pub mod extract;
 mod health;
 mod pages;

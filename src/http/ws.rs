@@ -6,7 +6,8 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
@@ -22,7 +23,8 @@ use super::App;
 use super::accept::Visit;
 use super::client::Client;
 use super::error::{Error, Handshake};
-use crate::hub::{self, CommandError, Opened};
+use super::extensions;
+use crate::hub::{self, CommandError, Opened, Wire};
 use crate::protocol::{Close, Encoding};
 use crate::room::RoomId;
 
@@ -43,6 +45,10 @@ pub(super) async fn open(
     mut request: Request,
 ) -> Result<Response, Error> {
     let greeting = greet(request.method(), request.version(), request.headers())?;
+    let deflate = match app.config.compression {
+        true => extensions::accept(request.headers())?,
+        false => None,
+    };
     let mut origins = request.headers().get_all(ORIGIN).iter();
     if let Some(origin) = origins.next() {
         let allowed = origin.to_str().is_ok_and(|origin| client.allows(origin, &app.config));
@@ -62,13 +68,16 @@ pub(super) async fn open(
     let full = place.is_none();
     let opened = Opened {
         room,
-        encoding: greeting.encoding,
+        wire: Wire {
+            encoding: greeting.encoding,
+            deflated: deflate.is_some(),
+        },
         address: client.address,
         early: Bytes::new(),
         held: Arc::new(place),
     };
     tokio::spawn(take_over(app, upgrade, opened, full));
-    switching(&greeting)
+    switching(&greeting, deflate)
 }
 
 /// Reads what RFC 6455, 4.2.1 demands.
@@ -113,7 +122,7 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     values.next().is_none().then_some(value)
 }
 
-fn switching(greeting: &Greeting) -> Result<Response, Error> {
+fn switching(greeting: &Greeting, deflate: Option<&'static str>) -> Result<Response, Error> {
     let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(CONNECTION, "Upgrade")
@@ -122,6 +131,9 @@ fn switching(greeting: &Greeting) -> Result<Response, Error> {
     if greeting.named {
         let subprotocol = HeaderValue::from_static(greeting.encoding.subprotocol());
         response = response.header(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    if let Some(deflate) = deflate {
+        response = response.header(SEC_WEBSOCKET_EXTENSIONS, deflate);
     }
     response.body(Body::empty()).map_err(|error| {
         tracing::error!(%error, "an answer to a handshake cannot be made");

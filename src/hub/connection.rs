@@ -18,13 +18,14 @@ use rustix::net::SendFlags;
 use tokio::net::TcpStream;
 
 use super::burst::Bursts;
+use super::deflate::Wire;
 use super::driver::Driver;
 use super::feed::{Feed, Ring, SLOTS, raw_frame};
 use super::greeting;
 use super::reader::Reader;
 use super::requests::Inbound;
 use super::room_handle::RoomHandle;
-use crate::protocol::{Close, Encoding, Message};
+use crate::protocol::{Close, Message};
 use crate::room::audience::Visitor;
 use crate::room::{Actor, Offset, Timestamp, ViewerId};
 
@@ -57,7 +58,7 @@ pub(super) struct Connection {
     pub(super) written_at: AtomicU64,
     blocked: AtomicBool,
     private_waits: AtomicU8,
-    pub(super) encoding: Encoding,
+    pub(super) wire: Wire,
     pub(super) socket: TcpStream,
     nudged: AtomicBool,
     rung: AtomicBool,
@@ -197,7 +198,7 @@ impl Connection {
     pub(super) fn new(
         socket: TcpStream,
         reader: Reader,
-        encoding: Encoding,
+        wire: Wire,
         handle: Arc<RoomHandle>,
         feed: Arc<Feed>,
         holder: Holder,
@@ -214,7 +215,7 @@ impl Connection {
         };
         let connection = Arc::new_cyclic(|connection: &Weak<Self>| Self {
             socket,
-            encoding,
+            wire,
             handle,
             feed,
             holder,
@@ -278,7 +279,7 @@ impl Connection {
 
     /// Queues a message for this connection alone and has its driver write it.
     pub(super) fn send(&self, message: &Message) {
-        self.queue(super::feed::frame(self.encoding, message));
+        self.queue(super::feed::frame(self.wire.encoding, message));
     }
 
     /// Queues a ready frame for this connection alone and has its driver write it.
@@ -525,7 +526,7 @@ impl Outbox {
         if self.own.is_some() {
             return false;
         }
-        let Some(burst) = bursts.for_cursor(ring, connection.encoding, next, &self.seen) else {
+        let Some(burst) = bursts.for_cursor(ring, connection.wire, next, &self.seen) else {
             return false;
         };
         if burst.bytes.is_empty() {
@@ -546,7 +547,7 @@ impl Outbox {
                 counts,
                 newest: burst.newest,
             };
-            self.account(ring, connection.encoding, &taken, written);
+            self.account(ring, connection.wire, &taken, written);
             return false;
         }
         written.deltas += burst.deltas;
@@ -590,7 +591,7 @@ impl Outbox {
     /// One vectored write of what waits: the rest of a frame, private frames, deltas, counts. `None` if
     /// nothing waits. The ring is only read while the kernel copies.
     fn write_some(&mut self, connection: &Connection, ring: &Ring, written: &mut Written) -> io::Result<Option<usize>> {
-        let encoding = connection.encoding;
+        let wire = connection.wire;
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut used = 0;
         if let Some(own) = &self.own {
@@ -606,7 +607,7 @@ impl Outbox {
             match ring.from(next) {
                 Some(entries) => {
                     for (slice, entry) in slices[used..].iter_mut().zip(entries) {
-                        *slice = IoSlice::new(entry.frame(encoding));
+                        *slice = IoSlice::new(entry.frame(wire));
                         used += 1;
                     }
                 }
@@ -618,7 +619,7 @@ impl Outbox {
         if used < SLICES - SLOTS
             && let Follow::At(_) = self.follow
         {
-            counts = ring.newer(&self.seen, encoding);
+            counts = ring.newer(&self.seen, wire);
             for frame in counts.into_iter().flatten() {
                 slices[used] = IoSlice::new(frame);
                 used += 1;
@@ -635,12 +636,12 @@ impl Outbox {
             counts,
             newest: ring.newest(),
         };
-        self.account(ring, encoding, &taken, written);
+        self.account(ring, wire, &taken, written);
         Ok(Some(wrote))
     }
 
     /// Moves on by what the kernel has taken. What is left of a frame goes first next time.
-    fn account(&mut self, ring: &Ring, encoding: Encoding, taken: &Taken<'_>, written: &mut Written) {
+    fn account(&mut self, ring: &Ring, wire: Wire, taken: &Taken<'_>, written: &mut Written) {
         let mut rest = taken.wrote;
         if let Some(own) = &mut self.own {
             let of_partial = rest.min(own.partial.len());
@@ -663,7 +664,7 @@ impl Outbox {
             if rest == 0 {
                 break;
             }
-            rest = self.consume(entry.frame(encoding).clone(), rest);
+            rest = self.consume(entry.frame(wire).clone(), rest);
             next += 1;
             self.sent = entry.offset();
             written.deltas += 1;

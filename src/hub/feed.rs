@@ -1,4 +1,4 @@
-//! A feed: a keyframe and the deltas since it, encoded once for each encoding that somebody uses.
+//! A feed: a keyframe and the deltas since it, encoded, and compressed, once for each form that somebody uses.
 //!
 //! Deltas stand in a ring bounded in batches and bytes. A connection is a cursor into it: the index of the
 //! next delta. What fell off the ring is repaired by a keyframe. Counts (pulse, health) are latest-wins: one
@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::connection::Connection;
+use super::deflate::{Wire, compressed};
 use super::strain::{self, Busy};
 use crate::protocol::{Delta, Encoding, FeedKind, Message};
 use crate::room::comment::{CommentEvent, Shown};
@@ -22,7 +23,7 @@ use crate::room::{Event, Offset, Personal, Timestamp};
 
 /// Batches in a ring. At 8 batches a second, what a busy stage shows, about two minutes.
 const RING_BATCHES: usize = 1024;
-/// Bytes in a ring, as JSON.
+/// Bytes in a ring, not compressed, in the encoding that takes more of them.
 const RING_BYTES: usize = 4 << 20;
 /// What an event is taken to weigh where nobody has had it encoded.
 const EVENT_BYTES: usize = 256;
@@ -32,7 +33,7 @@ pub(super) const PASSES: usize = 2;
 /// A message that is encoded when somebody first needs it, as a complete server frame.
 pub(super) struct Shared {
     message: Message,
-    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
+    frames: [OnceLock<Bytes>; Wire::ALL.len()],
 }
 
 impl Shared {
@@ -44,24 +45,55 @@ impl Shared {
     }
 
     /// The frame's bytes, the same for everybody: server frames carry no mask.
-    pub(super) fn frame(&self, encoding: Encoding) -> &Bytes {
-        self.frames[encoding.index()].get_or_init(|| frame(encoding, &self.message))
+    pub(super) fn frame(&self, wire: Wire) -> &Bytes {
+        self.frames[wire.index()].get_or_init(|| match wire.deflated {
+            false => frame(wire.encoding, &self.message),
+            true => self.deflated(wire.encoding),
+        })
+    }
+
+    /// Compressed if everybody may see it, so that its length gives away nothing, and if that makes it smaller.
+    fn deflated(&self, encoding: Encoding) -> Bytes {
+        let plain = self.frame(Wire::plain(encoding));
+        let public = matches!(
+            self.message,
+            Message::Delta(_) | Message::Keyframe(_) | Message::Pulse(_)
+        );
+        match public.then(|| compressed(payload(plain))).flatten() {
+            Some(bytes) => raw_frame(RSV1 | opcode(encoding), &bytes),
+            None => plain.clone(),
+        }
     }
 }
 
+/// Marks a compressed message (RFC 7692, 6).
+const RSV1: u8 = 0x40;
+
 /// A message as one unfragmented server frame (RFC 6455, 5.2).
 pub(super) fn frame(encoding: Encoding, message: &Message) -> Bytes {
-    let opcode = match encoding {
-        Encoding::Json => 0x1,
-        Encoding::MessagePack => 0x2,
-    };
-    raw_frame(opcode, &encoding.encode(message))
+    raw_frame(opcode(encoding), &encoding.encode(message))
 }
 
-/// A final, unmasked frame.
-pub(super) fn raw_frame(opcode: u8, payload: &[u8]) -> Bytes {
+fn opcode(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Json => 0x1,
+        Encoding::MessagePack => 0x2,
+    }
+}
+
+/// What a frame of [`raw_frame`] carries.
+fn payload(frame: &Bytes) -> &[u8] {
+    match frame[1] {
+        126 => &frame[4..],
+        127 => &frame[10..],
+        _ => &frame[2..],
+    }
+}
+
+/// A final, unmasked frame; `first` is the opcode with what is reserved.
+pub(super) fn raw_frame(first: u8, payload: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(payload.len() + 10);
-    bytes.put_u8(0x80 | opcode);
+    bytes.put_u8(0x80 | first);
     match payload.len() {
         length @ 0..126 => bytes.put_u8(length as u8),
         length @ 126..65_536 => {
@@ -89,8 +121,8 @@ impl Entry {
         self.offset
     }
 
-    pub(super) fn frame(&self, encoding: Encoding) -> &Bytes {
-        self.shared.frame(encoding)
+    pub(super) fn frame(&self, wire: Wire) -> &Bytes {
+        self.shared.frame(wire)
     }
 }
 
@@ -151,13 +183,13 @@ impl Ring {
     }
 
     /// The latest-wins frames that a connection has not had in their newest version.
-    pub(super) fn newer(&self, seen: &[u64; SLOTS], encoding: Encoding) -> [Option<&Bytes>; SLOTS] {
+    pub(super) fn newer(&self, seen: &[u64; SLOTS], wire: Wire) -> [Option<&Bytes>; SLOTS] {
         std::array::from_fn(|slot| {
             let Latest { version, message } = &self.latest[slot];
             message
                 .as_ref()
                 .filter(|_| *version > seen[slot])
-                .map(|message| message.frame(encoding))
+                .map(|message| message.frame(wire))
         })
     }
 
@@ -183,8 +215,8 @@ pub(super) struct Feed {
     pub(super) kind: FeedKind,
     pub(super) ring: RwLock<Ring>,
     pub(super) shards: [Shard; PASSES],
-    /// Connections by encoding.
-    users: [AtomicU32; Encoding::ALL.len()],
+    /// Connections by form.
+    users: [AtomicU32; Wire::ALL.len()],
 }
 
 impl Feed {
@@ -215,13 +247,15 @@ impl Feed {
             return false;
         };
         let shared = Shared::new(message);
-        let encoded = Encoding::ALL
-            .iter()
-            .filter(|encoding| self.users[encoding.index()].load(Ordering::Relaxed) > 0);
-        let bytes = encoded
-            .map(|encoding| shared.frame(*encoding).len())
-            .max()
-            .unwrap_or(EVENT_BYTES * events.len());
+        let used = Wire::ALL
+            .into_iter()
+            .filter(|wire| self.users[wire.index()].load(Ordering::Relaxed) > 0);
+        let weighed = used.map(|wire| {
+            // Here, and not by the first who needs it under the ring's lock.
+            shared.frame(wire);
+            shared.frame(Wire::plain(wire.encoding)).len()
+        });
+        let bytes = weighed.max().unwrap_or(EVENT_BYTES * events.len());
         let mut ring = self.ring.write();
         ring.entries.push_back(Entry { offset, bytes, shared });
         ring.bytes += bytes;
@@ -258,7 +292,7 @@ impl Feed {
     }
 
     /// Takes the text of comments that these events delete out of the deltas that brought it, in every
-    /// encoding, at the same offsets.
+    /// form, at the same offsets.
     fn redact(&self, events: &[Event]) {
         let gone: Vec<Offset> = events.iter().flat_map(deleted).copied().collect();
         if gone.is_empty() {
@@ -300,14 +334,14 @@ impl Feed {
 
     /// Somebody follows now; `number` spreads them over the passes.
     pub(super) fn joined(&self, connection: Arc<Connection>, number: usize) {
-        self.users[connection.encoding.index()].fetch_add(1, Ordering::Relaxed);
+        self.users[connection.wire.index()].fetch_add(1, Ordering::Relaxed);
         // The next publication wakes the pass, at the latest the pulse that reports the arrival.
         self.shards[number % PASSES].arrived.lock().push(connection);
     }
 
-    /// Somebody who followed in this encoding is gone.
-    pub(super) fn left(&self, encoding: Encoding) {
-        self.users[encoding.index()].fetch_sub(1, Ordering::Relaxed);
+    /// Somebody who followed in this form is gone.
+    pub(super) fn left(&self, wire: Wire) {
+        self.users[wire.index()].fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many follow.

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Holder};
+use super::deflate::Wire;
 use super::feed::{frame, raw_frame};
 use super::mailbox::{Joining, Lane, Work};
 use super::reader::{Heard, Reader};
@@ -16,7 +17,7 @@ use super::requests::CONTROLS_PER_SECOND;
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Opened, address, luck};
 use crate::auth::{Identity, VIEWER_MS};
-use crate::protocol::{Close, Encoding, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
+use crate::protocol::{Close, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
 use crate::room::audience::Visitor;
 use crate::room::stage::Mine;
 use crate::room::{Actor, Personal, Refusal, RoomId, Timestamp, ViewerId};
@@ -33,8 +34,8 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) 
     hub.connections.fetch_add(1, Ordering::Relaxed);
     hub.metrics.connections.inc();
     hub.metrics.connections_opened.inc();
-    let mut reader = Reader::new(opened.early.clone());
-    let greeted = match timeout(HELLO, greet(&mut socket, &mut reader, opened.encoding)).await {
+    let mut reader = Reader::new(opened.early.clone(), opened.wire);
+    let greeted = match timeout(HELLO, greet(&mut socket, &mut reader, opened.wire)).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Some(Close::NoHello)),
     };
@@ -78,10 +79,10 @@ async fn linger(socket: &mut TcpStream) {
 }
 
 /// Waits for the hello; what comes before it is refused.
-async fn greet(socket: &mut TcpStream, reader: &mut Reader, encoding: Encoding) -> Result<(u64, Hello), Option<Close>> {
+async fn greet(socket: &mut TcpStream, reader: &mut Reader, wire: Wire) -> Result<(u64, Hello), Option<Close>> {
     let mut controls = 0;
     loop {
-        let (heard, replies) = reader.read(socket, encoding);
+        let (heard, replies) = reader.read(socket, wire);
         socket.write_all(&replies).await.map_err(|_| None)?;
         let message = match heard {
             Heard::Message(message) => message,
@@ -102,7 +103,7 @@ async fn greet(socket: &mut TcpStream, reader: &mut Reader, encoding: Encoding) 
             Heard::Gone => return Err(None),
             Heard::Breach(close) => return Err(Some(close)),
         };
-        let problem = match encoding.decode_request(&message) {
+        let problem = match wire.encoding.decode_request(&message) {
             Ok(Numbered {
                 id: Some(re),
                 request: Request::Hello(hello),
@@ -110,7 +111,7 @@ async fn greet(socket: &mut TcpStream, reader: &mut Reader, encoding: Encoding) 
             Ok(Numbered { id, .. }) => Problem::new(id, "hello_first", "the first request is `hello`"),
             Err(bad) => Problem::new(bad.re, bad.code, bad.message),
         };
-        let refused = frame(encoding, &Message::Err(problem));
+        let refused = frame(wire.encoding, &Message::Err(problem));
         socket.write_all(&refused).await.map_err(|_| None)?;
     }
 }
@@ -244,7 +245,7 @@ fn join(hub: &Hub, socket: TcpStream, reader: Reader, admitted: Admitted, opened
     };
     let feed = Arc::clone(handle.feed(hello.feed));
     let mailbox = Arc::clone(&handle);
-    let connection = Connection::new(socket, reader, opened.encoding, handle, feed, holder, hub.driver());
+    let connection = Connection::new(socket, reader, opened.wire, handle, feed, holder, hub.driver());
     let work = Work::Join {
         connection: Joining::new(connection),
         joined,

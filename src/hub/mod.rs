@@ -3,10 +3,12 @@
 mod address;
 mod burst;
 mod connection;
+mod deflate;
 mod driver;
 mod feed;
 mod greeting;
 mod health;
+mod inflow;
 mod mailbox;
 mod pass;
 mod presence;
@@ -32,10 +34,11 @@ use tokio::sync::{Notify, oneshot};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::journal::{Journal, ReadError};
-use crate::protocol::{Close, Encoding};
+use crate::protocol::Close;
 use crate::room::show::State;
 use crate::room::{Actor, Answer, Command, Key, Luck, Offset, Refusal, Room, RoomId, Timestamp};
 use crate::telemetry::Metrics;
+pub use deflate::Wire;
 use driver::Driver;
 use mailbox::{Lane, Refused, Reply, Work};
 use registry::{Known, Place};
@@ -128,8 +131,8 @@ pub struct Listing {
 pub struct Opened {
     /// The room asked for; not a room's id: closed with `unknown_room` after the upgrade.
     pub room: Option<RoomId>,
-    /// By the subprotocol.
-    pub encoding: Encoding,
+    /// In which form it gets its messages.
+    pub wire: Wire,
     /// The client's address, behind trusted proxies.
     pub address: IpAddr,
     /// Bytes that came glued to the handshake.

@@ -100,7 +100,7 @@ fn visit_some(
         };
         match connection.visit(&ring, bursts, now, written) {
             Flushed::Done => {
-                feed.left(connection.encoding);
+                feed.left(connection.wire);
                 connections.swap_remove(*index);
                 continue;
             }
@@ -175,6 +175,6 @@ fn ask_sample(handle: &RoomHandle, connections: &[Arc<Connection>], now: Timesta
         .filter(|connection| connection.counted())
     {
         rounds.asked(connection, now);
-        connection.queue(question.frame(connection.encoding).clone());
+        connection.queue(question.frame(connection.wire).clone());
     }
 }

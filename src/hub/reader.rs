@@ -1,16 +1,17 @@
 //! What a connection reads: frames, by tungstenite's protocol context, which is only kept from the first byte
 //! of a message to its last. A viewer who says nothing costs no buffer.
 
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
+use super::deflate::Wire;
+use super::inflow::{Cut, Inflow, Piece};
 use crate::protocol::{Close, Encoding, MESSAGE_BYTES_MAX};
 
 /// Read at a time: a few comments.
@@ -26,7 +27,21 @@ struct Reading {
     context: WebSocketContext,
     /// Bytes that came with the handshake.
     early: Bytes,
+    /// Of a client that may compress what it sends.
+    inflating: Option<Inflating>,
     boundary: Boundary,
+}
+
+/// What is between the socket and the context of a client that may compress what it sends.
+#[derive(Default)]
+struct Inflating {
+    inflow: Inflow,
+    /// As it came, and not looked at yet.
+    raw: Bytes,
+    /// For the context.
+    plain: Bytes,
+    /// What is wrong with what came after that.
+    breach: Option<Close>,
 }
 
 /// What was read.
@@ -47,16 +62,17 @@ pub(super) enum Heard {
 
 impl Reader {
     /// A reader that begins with the bytes that came glued to the handshake.
-    pub(super) fn new(early: Bytes) -> Self {
-        Self((!early.is_empty()).then(|| Box::new(Reading::new(early))))
+    pub(super) fn new(early: Bytes, wire: Wire) -> Self {
+        Self((!early.is_empty()).then(|| Box::new(Reading::new(early, wire))))
     }
 
     /// Reads one frame, and what is to be written because of it.
-    pub(super) fn read(&mut self, socket: &TcpStream, encoding: Encoding) -> (Heard, Vec<u8>) {
-        let reading = self.0.get_or_insert_with(|| Box::new(Reading::new(Bytes::new())));
+    pub(super) fn read(&mut self, socket: &TcpStream, wire: Wire) -> (Heard, Vec<u8>) {
+        let reading = self.0.get_or_insert_with(|| Box::new(Reading::new(Bytes::new(), wire)));
         let mut edge = Edge {
             socket,
             early: &mut reading.early,
+            inflating: reading.inflating.as_mut(),
             boundary: &mut reading.boundary,
             budget: READ_BUDGET,
             replies: Vec::new(),
@@ -68,13 +84,15 @@ impl Reader {
             return (Heard::Closed(edge.replies), Vec::new());
         }
         let Edge { budget, replies, .. } = edge;
+        let breach = reading.inflating.as_ref().and_then(|inflating| inflating.breach);
         let heard = match read {
-            Ok(frame) => heard(frame, encoding),
+            Ok(frame) => heard(frame, wire.encoding),
+            Err(_) if let Some(close) = breach => Heard::Breach(close),
             Err(_) if budget == 0 => Heard::Breach(Close::Flood),
             Err(error) => failed(error),
         };
         // Nothing waits in the context: it has said that it needs more, and the last message was whole.
-        if matches!(heard, Heard::Nothing) && reading.boundary.is_reached() {
+        if matches!(heard, Heard::Nothing) && reading.is_idle() {
             self.0 = None;
         }
         (heard, replies)
@@ -103,7 +121,7 @@ fn failed(error: tungstenite::Error) -> Heard {
 }
 
 impl Reading {
-    fn new(early: Bytes) -> Self {
+    fn new(early: Bytes, wire: Wire) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
@@ -112,46 +130,40 @@ impl Reading {
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
             early,
+            inflating: wire.deflated.then(Inflating::default),
             boundary: Boundary::default(),
         }
     }
+
+    /// Nothing is under way, as far as the socket has been read.
+    fn is_idle(&self) -> bool {
+        let inflow = self.inflating.as_ref().map(|inflating| &inflating.inflow);
+        self.boundary.is_reached() && inflow.is_none_or(Inflow::is_idle)
+    }
 }
 
-/// Whether the bytes read so far end where a message ends. It only follows the lengths of frames (RFC 6455,
-/// 5.2): what is wrong with them is the context's to say.
+/// Whether the bytes that the context got so far end where a message ends. It only follows the lengths of
+/// frames: what is wrong with them is the context's to say.
 #[derive(Default)]
 struct Boundary {
-    /// Bytes of a header that is not complete.
-    head: Vec<u8>,
-    /// Payload bytes of the current frame that are still to come.
-    rest: u64,
+    cut: Cut,
     /// The last data frame was not the final one of its message.
     fragmented: bool,
 }
 
 impl Boundary {
     fn pass(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            if self.rest > 0 {
-                let taken = bytes.len().min(usize::try_from(self.rest).unwrap_or(usize::MAX));
-                self.rest -= taken as u64;
-                bytes.advance(taken);
-            } else {
-                self.head.push(bytes.get_u8());
-                // A header that is wrong never completes, so the context that says so is kept.
-                if let Ok(Some((header, length))) = FrameHeader::parse(&mut Cursor::new(&self.head)) {
-                    self.rest = length;
-                    self.head.clear();
-                    if let OpCode::Data(_) = header.opcode {
-                        self.fragmented = !header.is_final;
-                    }
-                }
+        while let Some(piece) = self.cut.next(&mut bytes) {
+            if let Piece::Header(header, _) = piece
+                && let OpCode::Data(_) = header.opcode
+            {
+                self.fragmented = !header.is_final;
             }
         }
     }
 
     fn is_reached(&self) -> bool {
-        self.head.is_empty() && self.rest == 0 && !self.fragmented
+        self.cut.is_between() && !self.fragmented
     }
 }
 
@@ -160,14 +172,16 @@ impl Boundary {
 struct Edge<'a> {
     socket: &'a TcpStream,
     early: &'a mut Bytes,
+    inflating: Option<&'a mut Inflating>,
     boundary: &'a mut Boundary,
     /// How much may still be read in this call: the context goes on by itself through fragments without end.
     budget: usize,
     replies: Vec<u8>,
 }
 
-impl Read for Edge<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Edge<'_> {
+    /// Reads as it comes.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.budget == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -179,8 +193,47 @@ impl Read for Edge<'_> {
             self.early.copy_to_slice(&mut buffer[..taken]);
             taken
         };
-        self.boundary.pass(&buffer[..taken]);
         self.budget -= taken;
+        Ok(taken)
+    }
+
+    /// Reads it without compression.
+    fn receive_plain(&mut self, inflating: &mut Inflating, buffer: &mut [u8]) -> io::Result<usize> {
+        while inflating.plain.is_empty() {
+            if inflating.breach.is_some() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if inflating.raw.is_empty() {
+                let mut raw = [0; READ_BYTES];
+                let taken = self.receive(&mut raw)?;
+                if taken == 0 {
+                    return Ok(0);
+                }
+                inflating.raw = Bytes::copy_from_slice(&raw[..taken]);
+            }
+            let (mut rest, mut plain) = (&inflating.raw[..], Vec::new());
+            inflating.breach = inflating.inflow.pass(&mut rest, &mut plain).err();
+            let taken = inflating.raw.len() - rest.len();
+            inflating.raw.advance(taken);
+            inflating.plain = plain.into();
+        }
+        let taken = buffer.len().min(inflating.plain.len());
+        inflating.plain.copy_to_slice(&mut buffer[..taken]);
+        Ok(taken)
+    }
+}
+
+impl Read for Edge<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = match self.inflating.take() {
+            None => self.receive(buffer)?,
+            Some(inflating) => {
+                let taken = self.receive_plain(inflating, buffer);
+                self.inflating = Some(inflating);
+                taken?
+            }
+        };
+        self.boundary.pass(&buffer[..taken]);
         Ok(taken)
     }
 }

@@ -88,7 +88,7 @@ fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rate
     let now = connection.handle.hub.clock.now();
     rates.refill(now);
     for _ in 0..MESSAGES {
-        let (heard, replies) = reader.read(&connection.socket, connection.encoding);
+        let (heard, replies) = reader.read(&connection.socket, connection.wire);
         if !replies.is_empty() {
             connection.queue(replies.into());
         }
@@ -126,7 +126,7 @@ fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rate
 fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rates, now: Timestamp) {
     let handle = &connection.handle;
     let refuse = |problem| connection.send(&Message::Err(problem));
-    let (id, request) = match connection.encoding.decode_request(message) {
+    let (id, request) = match connection.wire.encoding.decode_request(message) {
         Ok(Numbered { id, request }) => (id, request),
         Err(bad) => {
             rates.too_fast += 1;

@@ -574,7 +574,7 @@ impl RoomTask {
             mine: self.room.mine(id, now),
         });
         for connection in connections {
-            connection.queue(message.frame(connection.encoding).clone());
+            connection.queue(message.frame(connection.wire).clone());
         }
     }
 
@@ -639,7 +639,7 @@ impl RoomTask {
             .filter(|cursor| cursor.epoch == self.handle.epoch && cursor.offset <= self.room.head)
             .and_then(|cursor| feed.ring.read().after(cursor.offset));
         joined.resumed = continued.is_some();
-        let first = frame(connection.encoding, &Message::Joined(Box::new(joined)));
+        let first = frame(connection.wire.encoding, &Message::Joined(Box::new(joined)));
         match continued.zip(cursor) {
             Some((next, cursor)) => connection.follow([first], cursor.offset, next),
             None => {
@@ -657,11 +657,11 @@ impl RoomTask {
         let Some(from) = connection.lost_at() else { return };
         let now = self.now();
         let (keyframe, to, next) = self.keyframe(connection, now);
-        let skipped = frame(connection.encoding, &Message::Skipped { from, to });
+        let skipped = frame(connection.wire.encoding, &Message::Skipped { from, to });
         let mine = connection.viewer().map(|id| {
             let mine = self.room.mine(id, now);
             frame(
-                connection.encoding,
+                connection.wire.encoding,
                 &Message::Mine {
                     after: self.room.head,
                     mine,
@@ -681,7 +681,7 @@ impl RoomTask {
             && cached.made.elapsed() < KEYFRAME_LIFE
             && let Some(next) = feed.ring.read().after(cached.offset)
         {
-            return (cached.shared.frame(connection.encoding).clone(), cached.offset, next);
+            return (cached.shared.frame(connection.wire).clone(), cached.offset, next);
         }
         let (epoch, offset, at) = (self.handle.epoch, self.room.head, now);
         let message = match feed.kind {
@@ -699,7 +699,7 @@ impl RoomTask {
             })),
         };
         let shared = Shared::new(message);
-        let bytes = shared.frame(connection.encoding).clone();
+        let bytes = shared.frame(connection.wire).clone();
         self.keyframes[place] = Some(CachedKeyframe {
             shared,
             offset,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Close {
     /// 1000: the client closed.
     Normal,
-    /// 1002: a frame breaks RFC 6455.
+    /// 1002: a frame breaks RFC 6455, or a compressed message RFC 7692.
     Protocol,
     /// 1003: a text message on a binary subprotocol, or the reverse.
     WrongKind,

@@ -31,6 +31,12 @@ async fn a_handshake_that_is_not_rfc_6455_gets_its_status() {
         (key, "Sec-WebSocket-Key:\r\n", 400, "bad_key"),
         (key, "Sec-WebSocket-Key: AAAA\r\n", 400, "bad_key"),
         (key, &key.repeat(2), 400, "bad_key"),
+        (
+            key,
+            &format!("{key}Sec-WebSocket-Extensions: permessage-deflate;\r\n"),
+            400,
+            "bad_extensions",
+        ),
     ] {
         let answer = changed(&server, from, to).await;
         assert_eq!(

@@ -133,6 +133,12 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// The server's next frame; `None` where the socket ended.
 pub(crate) async fn frame(socket: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let (first, payload) = marked_frame(socket).await?;
+    Some((first & 0x0f, payload))
+}
+
+/// As [`frame`], with the whole first byte.
+pub(crate) async fn marked_frame(socket: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let first = socket.read_u8().await.ok()?;
     let length = match socket.read_u8().await.ok()? {
         126 => usize::from(socket.read_u16().await.ok()?),
@@ -141,7 +147,7 @@ pub(crate) async fn frame(socket: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     };
     let mut payload = vec![0; length];
     socket.read_exact(&mut payload).await.ok()?;
-    Some((first & 0x0f, payload))
+    Some((first, payload))
 }
 
 /// The code of the close frame, and that the socket ends after it.

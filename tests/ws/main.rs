@@ -5,6 +5,7 @@ mod support;
 
 mod bad_input;
 mod canary;
+mod compressed;
 mod crash;
 mod draw;
 mod frames;
