@@ -187,16 +187,16 @@ pub struct Options {
     pub no_rates: Option<bool>,
 
     /// Milliseconds by which a message may be held back in a big room, so that one write brings several: a pass
-    /// over its viewers that took 20 ms is followed by the next one 40 ms after its start, at most this long.
-    /// Small rooms never wait, and nothing that comes alone does. Default 60, 0 (off) to 1000.
+    /// over its viewers that took 15 ms is followed by the next one 60 ms after its start, at most this long.
+    /// Small rooms never wait, and nothing that comes alone does. Default 80, 0 (off) to 1000.
     /// Low: more CPU where comments are many. High: people see them late.
     #[arg(long, env = "HUBBUB_LINGER_MAX_MS", value_name = "MS", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linger_max_ms: Option<u64>,
 
     /// Compresses what a room's viewers share, once for all whose browsers offer it (permessage-deflate).
-    /// Default on: comments in batches take a half to a third of the bytes, at about 20 us of CPU for each batch
-    /// of a room. Off: more bytes. On: it does not pay where bytes cost nothing and rooms have one or two viewers.
+    /// Default off. On: comments in batches take a half to a third of the bytes, at about 20 us of CPU for each
+    /// batch of a room; it does not pay where bytes cost nothing, or rooms have one or two viewers.
     #[arg(
         long,
         env = "HUBBUB_COMPRESSION",
@@ -393,8 +393,8 @@ impl Options {
                     )?,
             ),
             rates: !self.no_rates.unwrap_or(false),
-            linger_max: Duration::from_millis(within("--linger-max-ms", self.linger_max_ms.unwrap_or(60), 0, 1_000)?),
-            compression: self.compression.unwrap_or(true),
+            linger_max: Duration::from_millis(within("--linger-max-ms", self.linger_max_ms.unwrap_or(80), 0, 1_000)?),
+            compression: self.compression.unwrap_or(false),
             header_timeout: Duration::from_millis(within(
                 "--header-timeout-ms",
                 self.header_timeout_ms.unwrap_or(5_000),

@@ -25,8 +25,6 @@ use crate::room::{Event, Offset, Personal, Timestamp};
 const RING_BATCHES: usize = 1024;
 /// Bytes in a ring, not compressed, in the encoding that takes more of them.
 const RING_BYTES: usize = 4 << 20;
-/// What an event is taken to weigh where nobody has had it encoded.
-const EVENT_BYTES: usize = 256;
 /// Passes that visit a feed's connections at the same time: one for each core of a small server.
 pub(super) const PASSES: usize = 2;
 
@@ -255,7 +253,9 @@ impl Feed {
             shared.frame(wire);
             shared.frame(Wire::plain(wire.encoding)).len()
         });
-        let bytes = weighed.max().unwrap_or(EVENT_BYTES * events.len());
+        let bytes = weighed
+            .max()
+            .unwrap_or_else(|| Encoding::Json.encode(&shared.message).len());
         let mut ring = self.ring.write();
         ring.entries.push_back(Entry { offset, bytes, shared });
         ring.bytes += bytes;

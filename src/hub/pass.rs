@@ -21,6 +21,9 @@ use crate::room::{Actor, Timestamp};
 /// Visits between two chances for other tasks, and for the room's task to publish: a visit is a system call of
 /// 5-10 us, so they hold a worker and the ring's lock for about a quarter of a millisecond.
 const VISITS: usize = 32;
+/// The time from a pass's start to the next one's, as a multiple of what it took: a quarter of the time goes into
+/// passes, the rest into gathering.
+const LINGER: u32 = 4;
 /// How often connections are looked after.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Between two pings; each connection's are shifted by up to a fifth.
@@ -53,7 +56,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
         visit_all(&handle, &feed, share, &mut connections).await;
         let took = began.elapsed();
         watch.pass(took);
-        not_before = began + (2 * took).min(handle.hub.limits.linger_max);
+        not_before = began + (LINGER * took).min(handle.hub.limits.linger_max);
     }
 }
 

@@ -151,7 +151,7 @@ fn long(word: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_and_plain_followers_of_a_room_see_the_same() {
     const END: &str = "the end";
-    let server = Process::start(&["--no-rates"]);
+    let server = Process::start(&["--compression", "on", "--no-rates"]);
     server.live_room("show").await;
     let mut host = host(&server).await;
     for n in 0..20 {
@@ -200,7 +200,7 @@ async fn compressed_and_plain_followers_of_a_room_see_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_back_compressed_never_gets_the_text_of_a_deleted_comment() {
     const WORD: &str = "unspeakable";
-    let server = Process::start(&["--no-rates"]);
+    let server = Process::start(&["--compression", "on", "--no-rates"]);
     server.live_room("show").await;
     let mut host = host(&server).await;
     for encoding in Encoding::ALL {
@@ -233,7 +233,7 @@ async fn who_comes_back_compressed_never_gets_the_text_of_a_deleted_comment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_compression_is_answered_with_its_close_code() {
-    let server = Process::start(&[]);
+    let server = Process::start(&["--compression", "on"]);
     server.live_room("show").await;
     let ask = json!({"id": 7, "cmd": "comment", "args": {"nonce": "1", "text": long("hello")}}).to_string();
     let good = deflated(ask.as_bytes());
@@ -316,7 +316,7 @@ async fn what_breaks_compression_is_answered_with_its_close_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_messages_are_read_however_they_come() {
-    let server = Process::start(&[]);
+    let server = Process::start(&["--compression", "on"]);
     server.live_room("show").await;
     // Staff may always speak.
     let (mut bob, _) = Follower::join(&server, Encoding::Json, json!({"token": server.operator})).await;
@@ -370,8 +370,8 @@ async fn until_ok(follower: &mut Follower, id: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_told_so_compresses_nothing() {
-    let server = Process::start(&["--compression", "off"]);
+async fn without_the_option_nothing_is_compressed() {
+    let server = Process::start(&[]);
     server.live_room("show").await;
     let (answer, _) = converse(server.address, &handshake(server.address, "show", OFFER)).await;
     assert_eq!((answer.status, answer.header("Sec-WebSocket-Extensions")), (101, None));
