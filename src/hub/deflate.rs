@@ -24,8 +24,11 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// How many forms there are. By itself: as the length of [`Wire::ALL`] in a type it needs what optimising
+    /// compilers cannot have yet (E0391).
+    pub(super) const COUNT: usize = 2 * Encoding::ALL.len();
     /// Every form, in the order of [`Wire::index`].
-    pub(super) const ALL: [Self; 2 * Encoding::ALL.len()] = [
+    pub(super) const ALL: [Self; Self::COUNT] = [
         Self::plain(Encoding::Json),
         Self::plain(Encoding::MessagePack),
         Self::deflated(Encoding::Json),

@@ -31,7 +31,7 @@ pub(super) const PASSES: usize = 2;
 /// A message that is encoded when somebody first needs it, as a complete server frame.
 pub(super) struct Shared {
     message: Message,
-    frames: [OnceLock<Bytes>; Wire::ALL.len()],
+    frames: [OnceLock<Bytes>; Wire::COUNT],
 }
 
 impl Shared {
@@ -214,7 +214,7 @@ pub(super) struct Feed {
     pub(super) ring: RwLock<Ring>,
     pub(super) shards: [Shard; PASSES],
     /// Connections by form.
-    users: [AtomicU32; Wire::ALL.len()],
+    users: [AtomicU32; Wire::COUNT],
 }
 
 impl Feed {
