@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// Above this share of the time, per mille, a room's chat gives way.
 const STRAINED: u32 = 850;
+/// Seconds of strain that a rush may take before chat gives way.
+const RUSH: u32 = 3;
 /// Below this share it comes back.
 const RELAXED: u32 = 600;
 /// How much rarer counts are at the lowest budget.
@@ -48,14 +50,22 @@ pub(super) fn busiest<'b>(all: impl Iterator<Item = &'b Busy>) -> u32 {
     all.map(|busy| busy.0.load(Ordering::Relaxed)).max().unwrap_or(0)
 }
 
-/// The next second's display budget: half of it while the room is strained, one more a second once it is not.
-pub(super) fn next_budget(whole: u32, now: u32, busy: u32) -> u32 {
-    let next = match busy {
-        STRAINED.. => now / 2,
-        RELAXED.. => now,
-        _ => now + 1,
-    };
-    next.clamp(1.min(whole), whole)
+/// For how many seconds a room has been strained.
+#[derive(Default)]
+pub(super) struct Strain(u32);
+
+impl Strain {
+    /// The next second's display budget: half of it once the room is strained for longer than a rush takes, one more
+    /// a second once it is not.
+    pub(super) fn next_budget(&mut self, whole: u32, now: u32, busy: u32) -> u32 {
+        self.0 = if busy >= STRAINED { self.0 + 1 } else { 0 };
+        let next = match busy {
+            STRAINED.. if self.0 >= RUSH => now / 2,
+            RELAXED.. => now,
+            _ => now + 1,
+        };
+        next.clamp(1.min(whole), whole)
+    }
 }
 
 /// The time between two pulses.
@@ -71,18 +81,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chat_gives_way_quickly_and_comes_back_slowly() {
+    fn chat_gives_way_to_lasting_strain_and_comes_back_slowly() {
         let course = |budget: u32, busy: &[u32]| {
+            let mut strain = Strain::default();
             let step = |now: &mut u32, busy: &u32| {
-                *now = next_budget(8, *now, *busy);
+                *now = strain.next_budget(8, *now, *busy);
                 Some(*now)
             };
             busy.iter().scan(budget, step).collect::<Vec<_>>()
         };
-        assert_eq!(course(8, &[900, 900, 900, 1_000]), [4, 2, 1, 1]);
+        assert_eq!(course(8, &[900, 1_000, 100, 900, 900]), [8; 5], "a rush");
+        assert_eq!(course(8, &[900, 900, 900, 900, 900, 900]), [8, 8, 4, 2, 1, 1]);
         assert_eq!(course(2, &[700, 100, 100]), [2, 3, 4]);
         assert_eq!(course(8, &[0]), [8], "no more than was configured");
-        assert_eq!(next_budget(0, 0, 0), 0, "nothing is shown where nothing should be");
+        assert_eq!(course(0, &[0]), [1], "from before it was configured");
+        assert_eq!(
+            Strain::default().next_budget(0, 0, 0),
+            0,
+            "nothing is shown where nothing should be"
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Look, Reply, Work};
 use super::room_handle::RoomHandle;
+use super::strain::Strain;
 use super::{CommandError, Done, NODE, luck, pass, record, registry, strain};
 use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
@@ -61,6 +62,7 @@ pub(super) struct RoomTask {
     last_shown: Instant,
     /// When viewers were last sent counts.
     counts_shown: Instant,
+    strain: Strain,
     /// Newer counts wait for a second to be over: in a storm of arrivals pulses are many.
     counts_wait: bool,
     last_used: Instant,
@@ -122,6 +124,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         last_shown: now,
         counts_shown: now,
         counts_wait: false,
+        strain: Strain::default(),
         last_used: now,
         held_until,
         keyframes: [None, None],
@@ -291,10 +294,10 @@ impl RoomTask {
     }
 
     /// As configured, or less while the room's passes have no time left.
-    fn display_budget(&self, busy: u32) -> Option<u32> {
+    fn display_budget(&mut self, busy: u32) -> Option<u32> {
         let whole = self.handle.hub.limits.display_budget?;
         let now = self.room.comments.display_budget().unwrap_or(whole);
-        let next = strain::next_budget(whole, now, busy);
+        let next = self.strain.next_budget(whole, now, busy);
         if next < now {
             self.handle.hub.metrics.display_budgets_lowered.inc();
             tracing::warn!(room = %self.handle.id, comments_per_second = next, busy_permille = busy, "the audience takes nearly all the time there is: fewer comments are shown");
