@@ -5,7 +5,7 @@
 //! slot each, outside the ring.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -25,8 +25,11 @@ use crate::room::{Event, Offset, Personal, Timestamp};
 const RING_BATCHES: usize = 1024;
 /// Bytes in a ring, not compressed, in the encoding that takes more of them.
 const RING_BYTES: usize = 4 << 20;
-/// Passes that visit a feed's connections at the same time: one for each core of a small server.
-pub(super) const PASSES: usize = 2;
+/// Passes that may visit a feed's connections at the same time: one for each core of a small server.
+const PASSES: usize = 2;
+/// Connections that one pass takes before the next one gets any: some 50 ms of sending. Two passes at once cost each
+/// delivery more, since they and the clients' side of the machine keep changing places.
+const PASS_CONNECTIONS: usize = 8_000;
 
 /// A message that is encoded when somebody first needs it, as a complete server frame.
 pub(super) struct Shared {
@@ -202,10 +205,19 @@ impl Ring {
 pub(super) struct Shard {
     /// Those that have come since its last round.
     pub(super) arrived: Mutex<Vec<Arc<Connection>>>,
+    /// How many it has, with those.
+    followers: AtomicUsize,
     /// Something is to be written.
     pub(super) wake: Notify,
     /// How busy its pass is.
     pub(super) busy: Busy,
+}
+
+impl Shard {
+    /// So many of its connections are gone.
+    pub(super) fn left(&self, count: usize) {
+        self.followers.fetch_sub(count, Ordering::Relaxed);
+    }
 }
 
 /// One feed of one room.
@@ -332,11 +344,17 @@ impl Feed {
         self.ring.write().decided.take()
     }
 
-    /// Somebody follows now; `number` spreads them over the passes.
-    pub(super) fn joined(&self, connection: Arc<Connection>, number: usize) {
+    /// Somebody follows now.
+    pub(super) fn joined(&self, connection: Arc<Connection>) {
         self.users[connection.wire.index()].fetch_add(1, Ordering::Relaxed);
+        let followers = |shard: &&Shard| shard.followers.load(Ordering::Relaxed);
+        let shard = self.shards.iter().find(|shard| followers(shard) < PASS_CONNECTIONS);
+        let Some(shard) = shard.or_else(|| self.shards.iter().min_by_key(followers)) else {
+            return;
+        };
+        shard.followers.fetch_add(1, Ordering::Relaxed);
         // The next publication wakes the pass, at the latest the pulse that reports the arrival.
-        self.shards[number % PASSES].arrived.lock().push(connection);
+        shard.arrived.lock().push(connection);
     }
 
     /// Somebody who followed in this form is gone.

@@ -11,7 +11,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::burst::Bursts;
 use super::connection::{Connection, Flushed, Written};
-use super::feed::{Feed, PASSES, Shared, raw_frame};
+use super::feed::{Feed, Shared, raw_frame};
 use super::mailbox::{Lane, Refused, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Watch;
@@ -32,8 +32,8 @@ const PING_MS: u64 = 25_000;
 const SILENT_MS: u64 = 2 * PING_MS + 5_000;
 /// A close frame that cannot be written within this time is given up.
 const CLOSE_MS: u64 = 10_000;
-/// Pages that a pass asks what they have; all passes together 200.
-const SAMPLE: usize = 200 / PASSES;
+/// Pages that are asked what they have, by all passes together.
+const SAMPLE: u32 = 200;
 
 /// Runs for as long as the room is in memory.
 pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) {
@@ -66,6 +66,7 @@ async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: 
     let now = handle.hub.clock.now();
     let mut written = Written::default();
     let mut bursts = Bursts::default();
+    let before = connections.len();
     let mut index = 0;
     while index < connections.len() {
         visit_some(handle, feed, connections, &mut index, &mut bursts, now, &mut written);
@@ -73,6 +74,7 @@ async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: 
             yield_now().await;
         }
     }
+    feed.shards[share].left(before - connections.len());
     if connections.is_empty() {
         connections.shrink_to(64);
     }
@@ -168,7 +170,7 @@ fn look_after(handle: &RoomHandle, connection: &Connection, index: u64, now: Tim
 /// Asks every n-th page, so that the same number is asked however many there are.
 fn ask_sample(handle: &RoomHandle, connections: &[Arc<Connection>], now: Timestamp) {
     let question = Shared::new(Message::AskSeen {});
-    let stride = connections.len().div_ceil(SAMPLE).max(1);
+    let stride = handle.stage.followers().div_ceil(SAMPLE).max(1) as usize;
     let start = now.0 as usize / 1_000 % stride;
     let mut rounds = handle.health.lock();
     for connection in connections

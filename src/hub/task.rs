@@ -76,7 +76,6 @@ pub(super) struct RoomTask {
     suspended_until: Option<Instant>,
     /// After the next refusal: longer with each one, since each rebuilds the room.
     retry_after: Duration,
-    joins: usize,
 }
 
 struct CachedKeyframe {
@@ -131,7 +130,6 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         snapshot_head,
         suspended_until: None,
         retry_after: RETRY_JOURNAL,
-        joins: 0,
         handle,
     };
     for feed in task.handle.feeds() {
@@ -650,8 +648,7 @@ impl RoomTask {
                 connection.follow([first, keyframe], offset, next);
             }
         }
-        self.joins += 1;
-        feed.joined(Arc::clone(connection), self.joins);
+        feed.joined(Arc::clone(connection));
         self.handle.presence.lock().came(connection, now);
     }
 
