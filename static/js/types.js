@@ -226,6 +226,7 @@
  * @property {number} p95_ms
  * @property {number} commit_ms
  * @property {boolean} journal_ok
+ * @property {boolean} thinned fewer comments are shown than usual: the server is at its limit
  *
  * @typedef {object} Message exactly one of these
  * @property {Joined} [joined]

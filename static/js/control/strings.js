@@ -57,6 +57,7 @@ export const CONTROL = {
   health_p95: ["95th percentile {s} s", "95 分位 {s} 秒"],
   journal_good: ["Journal {n} ms", "日志 {n} 毫秒"],
   journal_bad: ["Journal takes no writes", "日志无法写入"],
+  thinned: ["The server is at its limit: viewers see fewer comments", "服务器已达上限：观众看到的评论变少"],
   journal_hint: ["Time of the room's last commit to disk.", "最近一次落盘所用时间。"],
   room_menu: ["Room", "直播间"],
   share_panel: ["Share", "分享"],

@@ -73,6 +73,7 @@ function health(desk) {
     h("span", { key: "watching", class: "strip__watching" }, watching),
     h("span", { key: "have", class: "strip__have" }, `– ${have(told)}`),
     told.asked ? h("span", { key: "short", class: "strip__short" }, short(told)) : null,
+    told.thinned ? h("strong", { key: "thinned", class: "strip__bad" }, t("thinned")) : null,
     journal);
 }
 
