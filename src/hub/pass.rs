@@ -44,6 +44,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
     let mut watch = Watch::new();
     loop {
         if connections.is_empty() {
+            watch.rest(&shard.busy);
             shard.wake.notified().await;
         } else if timeout(SWEEP, shard.wake.notified()).await.is_err() || swept.elapsed() >= SWEEP {
             sweep(&handle, &feed, &connections);

@@ -37,6 +37,12 @@ impl Watch {
         self.spent += took;
     }
 
+    /// Nobody is left to be visited.
+    pub(super) fn rest(&mut self, busy: &Busy) {
+        busy.0.store(0, Ordering::Relaxed);
+        *self = Self::new();
+    }
+
     /// Says how busy it was since the last time.
     pub(super) fn tell(&mut self, busy: &Busy) {
         let share = self.spent.as_secs_f64() / self.since.elapsed().as_secs_f64().max(0.001);
@@ -119,5 +125,17 @@ mod tests {
         assert!(busiest([&busy].into_iter()) >= STRAINED);
         watch.tell(&busy);
         assert_eq!(busiest([&busy].into_iter()), 0);
+    }
+
+    #[test]
+    fn a_pass_without_connections_is_not_busy_whatever_it_was() {
+        let (mut watch, busy) = (Watch::new(), Busy::default());
+        watch.pass(Duration::from_secs(3_600));
+        watch.tell(&busy);
+        watch.pass(Duration::from_secs(3_600));
+        watch.rest(&busy);
+        assert_eq!(busiest([&busy].into_iter()), 0);
+        watch.tell(&busy);
+        assert_eq!(busiest([&busy].into_iter()), 0, "nothing is left of before");
     }
 }

@@ -271,8 +271,10 @@ impl RoomTask {
 
     /// Once a second: who left, the pulse, the display budget, what viewers have.
     fn tick(&mut self, batch: &mut Batch, now: Timestamp) {
-        let overflows = self.handle.presence.lock().overflows();
-        if Instant::now() < self.next_tick && !overflows {
+        if Instant::now() < self.next_tick {
+            if self.handle.presence.lock().overflows() {
+                self.pulse(batch, now);
+            }
             return;
         }
         let busy = self.handle.stage.busy();
@@ -331,7 +333,12 @@ impl RoomTask {
         health.connections = self.handle.connections();
         health.commit_ms = self.handle.hub.last_commit_ms();
         health.journal_ok = self.suspended_until.is_none();
-        health.thinned = self.room.comments.display_budget() < self.handle.hub.limits.display_budget;
+        let budgets = self
+            .room
+            .comments
+            .display_budget()
+            .zip(self.handle.hub.limits.display_budget);
+        health.thinned = budgets.is_some_and(|(now, whole)| now < whole);
         self.handle.backstage.set_latest(Slot::Health, Message::Health(health));
         self.handle.backstage.wake();
     }
