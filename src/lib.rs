@@ -25,7 +25,8 @@
 //! | [`clock`], [`telemetry`] | server time; every metric |
 //!
 //! Where to look first: `decide` is split by family of rules in [`room`]; the way of a batch is
-//! `hub::task`; who writes to a socket, and when, is `hub::connection` and `hub::pass`.
+//! `hub::task`; who writes to a socket, and when, is `hub::connection`, `hub::pass` (what a
+//! room's viewers share) and `hub::driver` (what a socket asks for).
 //!
 //! What always holds: nothing is shown or acknowledged that a crash can take back; one room has one writer; the
 //! core is deterministic; secrets stay in the journal; everything is bounded; a slow client costs only itself;

@@ -10,7 +10,6 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
@@ -20,8 +19,8 @@ use tokio::net::TcpStream;
 use super::burst::Bursts;
 use super::deflate::Wire;
 use super::driver::Driver;
-use super::feed::{Feed, Ring, SLOTS, raw_frame};
-use super::greeting;
+use super::ending;
+use super::feed::{Feed, Ring, SLOTS};
 use super::reader::Reader;
 use super::requests::Inbound;
 use super::room_handle::RoomHandle;
@@ -387,24 +386,6 @@ impl Connection {
         self.outbox.lock().closed
     }
 
-    /// Says that nothing follows, and reads for a while what is still on its way: a socket that is closed
-    /// with unread data is reset, and its other side loses the close code.
-    pub(super) async fn linger(&self, within: Duration) {
-        // It fails only on a dead socket.
-        let _ = socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
-        let drained = async {
-            let mut sink = [0; 512];
-            while self.socket.readable().await.is_ok() {
-                match self.socket.try_read(&mut sink) {
-                    Ok(0) => return,
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                    _ => {}
-                }
-            }
-        };
-        let _ = tokio::time::timeout(within, drained).await;
-    }
-
     fn note_private(&self, outbox: &Outbox) {
         let waits = outbox.own.as_ref().map_or(0, |own| own.private.len().min(255)) as u8;
         let waited = self.private_waits.swap(waits, Ordering::Relaxed);
@@ -485,7 +466,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        greeting::ended(&self.handle.hub, self.closed_with());
+        ending::ended(&self.handle.hub, self.closed_with());
     }
 }
 
@@ -501,9 +482,7 @@ impl Outbox {
         self.phase = Phase::Closing;
         self.closed = Some(close);
         self.follow = Follow::Not;
-        let mut payload = close.code().to_be_bytes().to_vec();
-        payload.extend_from_slice(close.reason().as_bytes());
-        self.own().push(raw_frame(0x8, &payload));
+        self.own().push(ending::close_frame(close));
     }
 
     fn finish(&mut self) {

@@ -14,17 +14,17 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::connection::{Connection, Flushed, Turn, Written};
-use super::{pass, requests};
+use super::{ending, pass, requests};
 use crate::room::Timestamp;
 
 /// Connections served before other tasks get a chance: about half a millisecond.
 const SERVED: usize = 64;
 /// Reads and writes of one connection before others get a chance.
 const TURNS: usize = 8;
-/// After the close frame the socket is read for this long, so that unread data does not reset it.
-const LINGER: Duration = Duration::from_secs(1);
-/// A close frame that makes no way for this long is given up.
+/// A close frame that makes no way for this long is given up ...
 const CLOSE: Duration = Duration::from_secs(10);
+/// ... and after so many times that, although it makes some.
+const CLOSES: u32 = 6;
 
 /// The connections that want to be served, and the task that does it.
 #[derive(Default)]
@@ -103,18 +103,19 @@ fn leave(connection: &Arc<Connection>) {
     let now = handle.now();
     if handle.presence.lock().went(connection, now) {
         let connection = Arc::clone(connection);
-        tokio::spawn(async move { connection.linger(LINGER).await });
+        tokio::spawn(async move { ending::linger(&connection.socket).await });
     }
 }
 
-/// A closing connection gets its close frame out, or is given up; the room's sweep may be over.
+/// A closing connection gets its close frame out, or is given up.
 async fn watch(connection: Arc<Connection>) {
-    loop {
+    for _ in 0..CLOSES {
         sleep(CLOSE).await;
         let written_at = Timestamp(connection.written_at.load(Ordering::Relaxed));
         let stood = connection.handle.hub.clock.now().since(written_at);
         if connection.is_done() || Duration::from_millis(stood) >= CLOSE {
-            return connection.abandon();
+            break;
         }
     }
+    connection.abandon();
 }

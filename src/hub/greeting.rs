@@ -10,12 +10,12 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Holder};
 use super::deflate::Wire;
-use super::feed::{frame, raw_frame};
+use super::feed::frame;
 use super::mailbox::{Joining, Lane, Work};
 use super::reader::{Heard, Reader};
 use super::requests::CONTROLS_PER_SECOND;
 use super::room_handle::RoomHandle;
-use super::{CommandError, Hub, Opened, address, luck};
+use super::{CommandError, Hub, Opened, address, ending, luck};
 use crate::auth::{Identity, VIEWER_MS};
 use crate::protocol::{Close, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
 use crate::room::audience::Visitor;
@@ -24,8 +24,6 @@ use crate::room::{Actor, Personal, Refusal, RoomId, Timestamp, ViewerId};
 
 /// A connection that has not said hello by then is closed.
 const HELLO: Duration = Duration::from_secs(5);
-/// After the close frame the socket is read for this long, so that unread data does not reset it.
-const LINGER: Duration = Duration::from_secs(1);
 /// Longest name that is even looked at, bytes.
 const NAME_BYTES: usize = 200;
 
@@ -46,36 +44,12 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) 
     match admitted {
         Ok(admitted) => join(&hub, socket, reader, admitted, opened),
         Err(close) => {
-            turn_away(&mut socket, close).await;
-            ended(&hub, close);
+            if let Some(close) = close {
+                ending::turn_away(&mut socket, close).await;
+            }
+            ending::ended(&hub, close);
         }
     }
-}
-
-/// A socket is no longer one of the process's connections.
-pub(super) fn ended(hub: &Hub, close: Option<Close>) {
-    let code = close.map_or("none".to_owned(), |close| close.code().to_string());
-    hub.metrics.connections_closed.with_label_values(&[&code]).inc();
-    hub.metrics.connections.dec();
-    hub.connections.fetch_sub(1, Ordering::Relaxed);
-    hub.connection_ended.notify_waiters();
-}
-
-pub(super) async fn turn_away(socket: &mut TcpStream, close: Option<Close>) {
-    if let Some(close) = close {
-        let mut payload = close.code().to_be_bytes().to_vec();
-        payload.extend_from_slice(close.reason().as_bytes());
-        // A socket that takes no close frame is dead already.
-        let _ = timeout(LINGER, socket.write_all(&raw_frame(0x8, &payload))).await;
-        linger(socket).await;
-    }
-}
-
-/// Says that nothing follows, and reads what is still on its way.
-async fn linger(socket: &mut TcpStream) {
-    // Both fail only on a dead socket.
-    let _ = socket.shutdown().await;
-    let _ = timeout(LINGER, tokio::io::copy(socket, &mut tokio::io::sink())).await;
 }
 
 /// Waits for the hello; what comes before it is refused.
@@ -97,7 +71,7 @@ async fn greet(socket: &mut TcpStream, reader: &mut Reader, wire: Wire) -> Resul
             }
             Heard::Closed(answer) => {
                 socket.write_all(&answer).await.map_err(|_| None)?;
-                linger(socket).await;
+                ending::linger(socket).await;
                 return Err(None);
             }
             Heard::Gone => return Err(None),

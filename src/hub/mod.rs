@@ -5,6 +5,7 @@ mod burst;
 mod connection;
 mod deflate;
 mod driver;
+mod ending;
 mod feed;
 mod greeting;
 mod health;
@@ -418,7 +419,7 @@ fn cores() -> usize {
 
 /// Closes a WebSocket that no hub holds, with a code.
 pub async fn turn_away(mut socket: TcpStream, close: Close) {
-    greeting::turn_away(&mut socket, Some(close)).await;
+    ending::turn_away(&mut socket, close).await;
 }
 
 /// 32 bytes of the operating system.

@@ -30,8 +30,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const PING_MS: u64 = 25_000;
 /// A connection from which nothing was heard for two pings is gone.
 const SILENT_MS: u64 = 2 * PING_MS + 5_000;
-/// A close frame that cannot be written within this time is given up.
-const CLOSE_MS: u64 = 10_000;
 /// Pages that are asked what they have, by all passes together.
 const SAMPLE: u32 = 200;
 
@@ -152,9 +150,7 @@ fn look_after(handle: &RoomHandle, connection: &Connection, index: u64, now: Tim
     let revoked = matches!(connection.actor(), Actor::Operator(person) if handle.hub.auth.is_revoked(*person));
     let since = |at: &std::sync::atomic::AtomicU64| now.since(Timestamp(at.load(Ordering::Relaxed)));
     if connection.is_closing() {
-        if since(&connection.written_at) > stall_ms + CLOSE_MS || since(&connection.heard_at) > SILENT_MS + CLOSE_MS {
-            connection.abandon();
-        }
+        // Its driver sees to that.
     } else if expired || revoked {
         connection.close(Close::NotAllowed);
     } else if connection.is_blocked() && since(&connection.written_at) > stall_ms {
