@@ -206,6 +206,21 @@ fn address(line: &str) -> Option<String> {
     (fields.get("message")?.as_str()? == "serving").then(|| fields.get("address")?.as_str().map(str::to_owned))?
 }
 
+/// Starts the target, with its rooms on air.
+fn open(plan: &Plan, target: Target, load: Load, luck: &mut Luck) -> Result<(Running, Vec<RoomId>), Failure> {
+    if target == Target::Floor {
+        return Ok((Running::floor()?, vec![RoomId::new("floor").expect("a good name")]));
+    }
+    let running = Running::server(plan)?;
+    let api = Api::new(&running.server, &running.token(plan)?)?;
+    let rooms: Vec<RoomId> = (0..load.rooms).map(|_| RoomId::random(luck)).collect();
+    for room in &rooms {
+        api.create(room)?;
+        api.start(room)?;
+    }
+    Ok((running, rooms))
+}
+
 /// Measures a load on a target.
 ///
 /// # Errors
@@ -213,19 +228,7 @@ fn address(line: &str) -> Option<String> {
 /// [`Failure`] if there was nothing to measure.
 pub(super) fn once(plan: &Plan, target: Target, load: Load) -> Result<Measured, Failure> {
     let mut luck = Luck::new([1; 32]);
-    let (running, rooms) = match target {
-        Target::Floor => (Running::floor()?, vec![RoomId::new("floor").expect("a good name")]),
-        Target::Server => {
-            let running = Running::server(plan)?;
-            let api = Api::new(&running.server, &running.token(plan)?)?;
-            let rooms: Vec<RoomId> = (0..load.rooms).map(|_| RoomId::random(&mut luck)).collect();
-            for room in &rooms {
-                api.create(room)?;
-                api.start(room)?;
-            }
-            (running, rooms)
-        }
-    };
+    let (running, rooms) = open(plan, target, load, &mut luck)?;
     let course = Arc::new(Course {
         server: running.server.address,
         authority: running.server.authority.clone(),

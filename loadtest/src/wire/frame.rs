@@ -85,20 +85,25 @@ pub(crate) fn next(bytes: &[u8]) -> Result<Option<Frame<'_>>, BadFrame> {
     }))
 }
 
-/// Writes a server's text frame.
-pub(crate) fn write_unmasked(out: &mut Vec<u8>, payload: &[u8]) {
-    out.push(0x81);
-    match payload.len() {
-        length @ 0..126 => out.push(length as u8),
-        length @ 126..65_536 => {
-            out.push(126);
+/// Writes a final frame's head without a mask: `mask_bit` says whether one follows.
+fn write_head(out: &mut Vec<u8>, opcode: Opcode, mask_bit: u8, length: usize) {
+    out.push(0x80 | opcode as u8);
+    match length {
+        0..126 => out.push(mask_bit | length as u8),
+        126..65_536 => {
+            out.push(mask_bit | 126);
             out.extend_from_slice(&(length as u16).to_be_bytes());
         }
-        length => {
-            out.push(127);
+        _ => {
+            out.push(mask_bit | 127);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
+}
+
+/// Writes a server's text frame.
+pub(crate) fn write_unmasked(out: &mut Vec<u8>, payload: &[u8]) {
+    write_head(out, Opcode::Text, 0, payload.len());
     out.extend_from_slice(payload);
 }
 
@@ -117,18 +122,7 @@ pub(crate) fn unmasked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
 
 /// Writes a client's frame.
 pub(crate) fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: [u8; 4]) {
-    out.push(0x80 | opcode as u8);
-    match payload.len() {
-        length @ 0..126 => out.push(0x80 | length as u8),
-        length @ 126..65_536 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
+    write_head(out, opcode, 0x80, payload.len());
     out.extend_from_slice(&mask);
     let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     out.extend(masked);
