@@ -36,7 +36,7 @@ test("a draw and a discount of the same name are two rows", () => {
 
 test("names made later sort later", () => {
   const early = newKey(Date.UTC(2026, 10, 22, 9, 59, 59), "zzzz");
-  const late = newKey(Date.UTC(2026, 10, 22, 10, 0, 0), "aaaa");
+  const late = newKey(Date.UTC(2026, 10, 22, 9, 59, 59, 1), "aaaa");
   assert.match(late, /^[a-z0-9-]{1,40}$/);
   assert.ok(early < late);
 });

@@ -133,7 +133,7 @@ test("a draw and a discount are prepared, and their forms name what is wrong", a
   assert.deepEqual(await axe(host), []);
   await button(host, "Prepare").click();
   await row(host, "Everything").waitFor();
-  assert.deepEqual(await host.locator(".row__no").allTextContents(), ["1", "2"]);
+  assert.deepEqual(await host.locator(".row__title").allTextContents(), ["Velvet lipstick", "Everything"]);
 });
 
 test("a prepared draw can be changed, removed and brought back", async () => {

@@ -17,15 +17,14 @@
  */
 
 /**
- * A name for a new draw or discount: its time first, so that names sort in the order of preparation on
- * every device.
+ * A name for a new draw or discount: its time first, to the millisecond, so that names sort in the order of
+ * preparation on every device.
  * @param {number} now Unix ms
  * @param {string} tail a few random letters and digits
  * @returns {string} at most 40 of `[a-z0-9-]`
  */
 export function newKey(now, tail) {
-  const stamp = new Date(now).toISOString().replace(/[-:T]/g, "").slice(0, 14);
-  return `${stamp}-${tail}`;
+  return `${new Date(now).toISOString().replace(/\D/g, "")}-${tail}`;
 }
 
 /**
