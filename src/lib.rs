@@ -22,7 +22,7 @@
 //! | [`auth`] | signed tokens: who somebody is |
 //! | [`config`] | every option and limit |
 //! | [`cli`], [`serve`], [`demo`] | the command line; one server from start to drain; a sample show with a simulated audience |
-//! | [`clock`], [`telemetry`] | server time; every metric |
+//! | [`clock`], [`machine`], [`telemetry`] | server time; what the machine gives; every metric |
 //!
 //! Where to look first: `decide` is split by family of rules in [`room`]; the way of a batch is
 //! `hub::task`; who writes to a socket, and when, is `hub::connection`, `hub::pass` (what a
@@ -41,6 +41,7 @@ pub mod house;
 pub mod http;
 pub mod hub;
 pub mod journal;
+pub mod machine;
 pub mod protocol;
 pub mod room;
 pub mod serve;

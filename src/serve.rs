@@ -22,6 +22,7 @@ use crate::http::router;
 use crate::hub::Hub;
 use crate::journal::sqlite::{self, OnCommit, OpenError, Sqlite};
 use crate::journal::{Journal, ReadError};
+use crate::machine;
 use crate::telemetry::Metrics;
 
 /// Files that are open beside sockets: the journal's, covers being read, the log.
@@ -33,8 +34,8 @@ const AFTER_CLIENTS: Duration = Duration::from_secs(1);
 const HELD_MAX: Duration = Duration::from_secs(3);
 /// Between two tries.
 const HELD_RETRY: Duration = Duration::from_millis(50);
-/// How often server time is compared with the wall clock.
-const CLOCK_CHECK: Duration = Duration::from_secs(10);
+/// How often server time is compared with the wall clock, and the disk is looked at.
+const CHECK: Duration = Duration::from_secs(10);
 /// From here on a difference is worth a line.
 const CLOCK_AHEAD_MS: u64 = 2_000;
 
@@ -133,6 +134,7 @@ impl Serving {
         make_data_folder(&config)?;
 
         let metrics = Metrics::new()?;
+        note_bounds(&metrics, &config);
         let clock = Clock::start();
         let auth = Arc::new(auth(&config)?);
         let (journal, commits) = once_free(|| Ok(open_journal(&config, &metrics)?)).await?;
@@ -152,7 +154,7 @@ impl Serving {
             tokio::spawn(door.serve(listener, stopped.clone(), alive));
             address
         });
-        tokio::spawn(watch_clock(app.clone(), stopped));
+        tokio::spawn(watch(app.clone(), stopped));
         Ok(Self {
             app,
             address,
@@ -270,8 +272,18 @@ fn door(app: &App, router: axum::Router) -> Door {
     }
 }
 
-async fn watch_clock(app: App, mut stopped: watch::Receiver<bool>) {
-    let mut checks = interval(CLOCK_CHECK);
+/// What the metrics of use are to be compared with.
+fn note_bounds(metrics: &Metrics, config: &Config) {
+    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    metrics.connections_max.set(gauge(config.connections_max));
+    metrics.rooms_max.set(gauge(config.rooms_max));
+    metrics.cores.set(gauge(machine::cores()));
+    metrics.memory_max_bytes.set(machine::memory_max_bytes() as i64);
+}
+
+/// Keeps an eye on the clock and the disk.
+async fn watch(app: App, mut stopped: watch::Receiver<bool>) {
+    let mut checks = interval(CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = false;
     loop {
@@ -289,5 +301,10 @@ async fn watch_clock(app: App, mut stopped: watch::Receiver<bool>) {
             );
         }
         said = far;
+        // A disk that cannot be asked makes itself felt otherwise.
+        if let Ok(disk) = machine::disk(&app.config.data) {
+            app.metrics.data_free_bytes.set(disk.free_bytes as i64);
+            app.metrics.data_disk_bytes.set(disk.size_bytes as i64);
+        }
     }
 }

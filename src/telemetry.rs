@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -13,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
+use crate::protocol::Close;
 
 /// What is said again and again is said at most this often.
 const SELDOM: Duration = Duration::from_secs(10);
@@ -23,17 +24,27 @@ const SELDOM: Duration = Duration::from_secs(10);
 pub struct Metrics {
     pub registry: Registry,
     pub connections: IntGauge,
+    pub connections_max: IntGauge,
     pub connections_opened: IntCounter,
     pub connections_closed: IntCounterVec,
     pub rooms_loaded: IntGauge,
+    pub rooms_max: IntGauge,
     pub rooms_rebuilt: IntCounter,
-    pub commands: IntCounterVec,
+    pub rooms_unwritable: IntGauge,
+    pub commands: Commands,
     pub refusals: IntCounterVec,
     pub taps_dropped: IntCounter,
+    pub claims: Claims,
+    pub redemptions: IntCounter,
+    pub draws: Draws,
+    pub draw_entries: IntCounter,
+    pub prizes_claimed: IntCounter,
+    pub comments: Comments,
     pub batch_events: Histogram,
     pub batch_commands: Histogram,
     pub commit_seconds: Histogram,
     pub commit_appends: Histogram,
+    pub appends_failed: AppendsFailed,
     pub decided_to_durable_seconds: Histogram,
     pub decided_to_written_seconds: Histogram,
     pub frames_written: IntCounter,
@@ -45,6 +56,103 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     pub sockets_refused: IntCounterVec,
     pub clock_ahead_ms: IntGauge,
+    pub data_free_bytes: IntGauge,
+    pub data_disk_bytes: IntGauge,
+    pub memory_max_bytes: IntGauge,
+    pub cores: IntGauge,
+}
+
+/// Commands decided, by outcome.
+#[derive(Clone)]
+pub struct Commands {
+    /// Done, if the journal takes it.
+    pub done: IntCounter,
+    /// A retry: the first answer again.
+    pub again: IntCounter,
+    /// Refused by the room's rules.
+    pub refused: IntCounter,
+}
+
+/// Claims of discounts' codes, by outcome.
+#[derive(Clone)]
+pub struct Claims {
+    /// Granted, durably.
+    pub granted: IntCounter,
+    /// A retry: the same code again.
+    pub again: IntCounter,
+    /// The quota was gone.
+    pub sold_out: IntCounter,
+    /// Refused for another reason.
+    pub refused: IntCounter,
+    /// The journal took no writes: neither granted nor refused.
+    pub unavailable: IntCounter,
+}
+
+/// Draws, by what happened to them, durably.
+#[derive(Clone)]
+pub struct Draws {
+    /// Opened.
+    pub opened: IntCounter,
+    /// The winners were revealed.
+    pub revealed: IntCounter,
+    /// Unclaimed prizes were drawn again.
+    pub redrawn: IntCounter,
+    /// Cancelled.
+    pub cancelled: IntCounter,
+}
+
+/// Comments, by whether the stage shows them.
+#[derive(Clone)]
+pub struct Comments {
+    /// On stage.
+    pub shown: IntCounter,
+    /// Left out of a busy second's sample.
+    pub thinned: IntCounter,
+    /// Only an entry in a draw.
+    pub entry_only: IntCounter,
+}
+
+/// Batches that the journal did not take, by reason.
+#[derive(Clone)]
+pub struct AppendsFailed {
+    /// The disk is full.
+    pub full: IntCounter,
+    /// The store refused.
+    pub refused: IntCounter,
+    /// Another writer was there.
+    pub conflict: IntCounter,
+    /// Nobody can say whether it was written.
+    pub unknown: IntCounter,
+}
+
+/// One more in a gauge, until it is dropped.
+pub struct Counted(IntGauge);
+
+impl Counted {
+    /// Counts one more.
+    pub fn one(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A counter for each value of a label whose values are a closed set: all are there from the start, so that the
+/// first event is an increase that a rate sees.
+fn each<const N: usize>(
+    registry: &Registry,
+    (name, help): (&str, &str),
+    label: &str,
+    values: [&str; N],
+) -> Result<[IntCounter; N], Error> {
+    let all = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(all.clone()))?;
+    Ok(values.map(|value| all.with_label_values(&[value])))
 }
 
 /// From 0.1 ms (a commit on a good disk takes 0.15) to 10 s.
@@ -60,7 +168,7 @@ impl Metrics {
     /// # Errors
     ///
     /// Two metrics of one name: a mistake in this file.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub fn new() -> Result<Self, Error> {
         let registry = Registry::new_custom(Some("hubbub".to_owned()), None)?;
         let gauge = |name: &str, help: &str| {
             let metric = IntGauge::new(name, help)?;
@@ -87,23 +195,106 @@ impl Metrics {
             .with_label_values(&[version, crate::journal::sqlite::library_version()])
             .set(1);
         registry.register(Box::new(build))?;
-        Ok(Self {
-            connections: gauge("connections", "Open WebSocket connections")?,
-            connections_opened: counter("connections_opened_total", "WebSocket connections opened")?,
-            connections_closed: counters(
-                "connections_closed_total",
-                "WebSocket connections closed, by close code",
-                &["code"],
-            )?,
-            rooms_loaded: gauge("rooms_loaded", "Rooms in memory")?,
-            rooms_rebuilt: counter("rooms_rebuilt_total", "Rooms rebuilt from the journal")?,
-            commands: counters(
+        let connections_closed = counters(
+            "connections_closed_total",
+            "WebSocket connections closed, by close code; `none`: without one",
+            &["code"],
+        )?;
+        for close in Close::ALL {
+            connections_closed.with_label_values(&[&close.code().to_string()]);
+        }
+        connections_closed.with_label_values(&["none"]);
+        let [done, again, refused] = each(
+            &registry,
+            (
                 "commands_total",
                 "Commands decided, by outcome: done, again (a retry), refused",
-                &["outcome"],
+            ),
+            "outcome",
+            ["done", "again", "refused"],
+        )?;
+        let commands = Commands { done, again, refused };
+        let [granted, again, sold_out, refused, unavailable] = each(
+            &registry,
+            (
+                "claims_total",
+                "Claims of codes, by outcome: granted, again (a retry), sold_out, refused (for another reason), unavailable (the journal took no writes)",
+            ),
+            "outcome",
+            ["granted", "again", "sold_out", "refused", "unavailable"],
+        )?;
+        let claims = Claims {
+            granted,
+            again,
+            sold_out,
+            refused,
+            unavailable,
+        };
+        let [opened, revealed, redrawn, cancelled] = each(
+            &registry,
+            (
+                "draws_total",
+                "What happened to draws: opened, revealed, redrawn, cancelled",
+            ),
+            "step",
+            ["opened", "revealed", "redrawn", "cancelled"],
+        )?;
+        let draws = Draws {
+            opened,
+            revealed,
+            redrawn,
+            cancelled,
+        };
+        let [shown, thinned, entry_only] = each(
+            &registry,
+            (
+                "comments_total",
+                "Comments taken: shown, thinned (left out of a busy second's sample), entry_only (only an entry in a draw)",
+            ),
+            "fate",
+            ["shown", "thinned", "entry_only"],
+        )?;
+        let comments = Comments {
+            shown,
+            thinned,
+            entry_only,
+        };
+        let [full, refused, conflict, unknown] = each(
+            &registry,
+            (
+                "journal_appends_failed_total",
+                "Batches that the journal did not take: full (the disk), refused, conflict (another writer), unknown",
+            ),
+            "reason",
+            ["full", "refused", "conflict", "unknown"],
+        )?;
+        let appends_failed = AppendsFailed {
+            full,
+            refused,
+            conflict,
+            unknown,
+        };
+        Ok(Self {
+            connections: gauge("connections", "Open WebSocket connections")?,
+            connections_max: gauge("connections_max", "WebSocket connections that may be open at once")?,
+            connections_opened: counter("connections_opened_total", "WebSocket connections opened")?,
+            connections_closed,
+            rooms_loaded: gauge("rooms_loaded", "Rooms in memory")?,
+            rooms_max: gauge("rooms_max", "Rooms that may be in memory at once")?,
+            rooms_rebuilt: counter("rooms_rebuilt_total", "Rooms rebuilt from the journal")?,
+            rooms_unwritable: gauge(
+                "rooms_unwritable",
+                "Rooms that refuse commands because the journal did not take their last batch",
             )?,
+            commands,
             refusals: counters("refusals_total", "Commands and connections refused, by code", &["code"])?,
             taps_dropped: counter("taps_dropped_total", "Taps on the heart above the limit, dropped")?,
+            claims,
+            redemptions: counter("redemptions_total", "Codes redeemed")?,
+            draws,
+            draw_entries: counter("draw_entries_total", "Entries in draws")?,
+            prizes_claimed: counter("prizes_claimed_total", "Prizes claimed by winners")?,
+            comments,
             batch_events: histogram("batch_events", "Events in a batch", &COUNTS)?,
             batch_commands: histogram("batch_commands", "Commands in a batch", &COUNTS)?,
             commit_seconds: histogram(
@@ -112,6 +303,7 @@ impl Metrics {
                 &SECONDS,
             )?,
             commit_appends: histogram("journal_commit_appends", "Batches committed together", &COUNTS)?,
+            appends_failed,
             decided_to_durable_seconds: histogram(
                 "decided_to_durable_seconds",
                 "From a batch's decision until it is durable",
@@ -150,6 +342,13 @@ impl Metrics {
                 "clock_ahead_ms",
                 "How far server time, which is never stepped, is ahead of the wall clock, ms",
             )?,
+            data_free_bytes: gauge("data_free_bytes", "Bytes free on the data folder's file system")?,
+            data_disk_bytes: gauge("data_disk_bytes", "Bytes of the data folder's file system")?,
+            memory_max_bytes: gauge(
+                "memory_max_bytes",
+                "Memory that this process may use: its control group's limit, or the machine's memory",
+            )?,
+            cores: gauge("cores", "Processor cores that this process may use")?,
             queue_depth: histogram(
                 "mailbox_commands",
                 "Commands waiting in a room's mailbox when it is drained",
@@ -158,12 +357,13 @@ impl Metrics {
             registry,
         })
     }
+
     /// All of them, and the process's own (`process_*`), in Prometheus' text format.
     ///
     /// # Errors
     ///
     /// A metric without a value: a mistake in this file.
-    pub fn text(&self) -> Result<String, prometheus::Error> {
+    pub fn text(&self) -> Result<String, Error> {
         let mut families = self.registry.gather();
         families.extend(prometheus::gather());
         TextEncoder::new().encode_to_string(&families)

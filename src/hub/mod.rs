@@ -3,6 +3,7 @@
 mod address;
 mod burst;
 mod connection;
+mod count;
 mod deflate;
 mod driver;
 mod ending;
@@ -35,6 +36,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::journal::{Journal, ReadError};
+use crate::machine;
 use crate::protocol::Close;
 use crate::room::show::State;
 use crate::room::{Actor, Answer, Command, Key, Luck, Offset, Refusal, Room, RoomId, Timestamp};
@@ -195,7 +197,7 @@ impl Hub {
             catalogue: DashMap::new(),
             rooms: DashMap::new(),
             removing: DashMap::new(),
-            drivers: (0..cores()).map(|_| Arc::default()).collect(),
+            drivers: (0..machine::cores()).map(|_| Arc::default()).collect(),
             connections: AtomicU32::new(0),
             connection_ended: Notify::new(),
             last_commit_ms: AtomicU32::new(0),
@@ -410,11 +412,6 @@ impl Hub {
             );
         }
     }
-}
-
-/// Cores that may be used.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Closes a WebSocket that no hub holds, with a code.

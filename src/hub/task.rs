@@ -16,7 +16,7 @@ use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Look, Reply, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Strain;
-use super::{CommandError, Done, NODE, luck, pass, record, registry, strain};
+use super::{CommandError, Done, NODE, count, luck, pass, record, registry, strain};
 use crate::journal::{Append, AppendError, Appended, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
 use crate::room::attendance::AttendanceEvent;
@@ -26,6 +26,7 @@ use crate::room::discount::DiscountEvent;
 use crate::room::draw::DrawEvent;
 use crate::room::staff::{Role, StaffEvent};
 use crate::room::{Actor, Answer, Command, Event, Offset, Room, Timestamp, ViewerId, ViewerNo};
+use crate::telemetry::Counted;
 
 /// Between two pulses.
 const PULSE: Duration = Duration::from_secs(1);
@@ -74,6 +75,8 @@ pub(super) struct RoomTask {
     snapshot_head: Offset,
     /// The journal refused an append; not before then it is tried again.
     suspended_until: Option<Instant>,
+    /// Counts the room among those that the journal lets down, until it takes a batch.
+    unwritable: Option<Counted>,
     /// After the next refusal: longer with each one, since each rebuilds the room.
     retry_after: Duration,
 }
@@ -129,6 +132,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         keyframes: [None, None],
         snapshot_head,
         suspended_until: None,
+        unwritable: None,
         retry_after: RETRY_JOURNAL,
         handle,
     };
@@ -368,8 +372,7 @@ impl RoomTask {
         let metrics = &self.handle.hub.metrics;
         let result = match decided {
             Ok(decision) => {
-                let outcome = if decision.events.is_empty() { "again" } else { "done" };
-                metrics.commands.with_label_values(&[outcome]).inc();
+                count::decided(metrics, &command, &decision.events);
                 batch.bytes += weight(&command);
                 // A claim after its deadline gets its first answer and changes nothing, contact details either.
                 if !decision.events.is_empty() {
@@ -381,11 +384,7 @@ impl RoomTask {
                     after: self.room.head,
                 })
             }
-            Err(refusal) => {
-                metrics.commands.with_label_values(&["refused"]).inc();
-                metrics.refusals.with_label_values(&[refusal.code()]).inc();
-                Err(CommandError::Refused(refusal))
-            }
+            Err(refusal) => Err(CommandError::Refused(refusal)),
         };
         batch.answers.push(Pending { reply, command, result });
     }
@@ -424,8 +423,10 @@ impl RoomTask {
                 .decided_to_durable_seconds
                 .observe(decided.elapsed().as_secs_f64());
         }
+        count::durable(&metrics, &batch.events);
         self.handle.set_head(self.room.head);
         self.retry_after = RETRY_JOURNAL;
+        self.unwritable = None;
         self.pulse_reported(batch.pulse.as_ref());
         self.show(&batch, first, now);
         self.handle.hub.know(&self.room, self.handle.epoch);
@@ -435,6 +436,7 @@ impl RoomTask {
     }
 
     async fn is_durable(&self, appended: Appended, record: &Record) -> bool {
+        count::appended(&self.handle.hub.metrics, &appended);
         match appended {
             Appended::Durable => true,
             Appended::NotWritten(AppendError::Conflict { head, expected }) => {
@@ -462,6 +464,8 @@ impl RoomTask {
         if let Some(pulse) = &batch.pulse {
             self.handle.taps.fetch_add(pulse.taps, Ordering::Relaxed);
         }
+        let gauge = &self.handle.hub.metrics.rooms_unwritable;
+        self.unwritable.get_or_insert_with(|| Counted::one(gauge));
         for pending in &mut batch.answers {
             pending.result = Err(CommandError::JournalUnavailable);
         }
@@ -588,6 +592,7 @@ impl RoomTask {
 
     fn deliver(&self, answers: Vec<Pending>) {
         for Pending { reply, command, result } in answers {
+            count::answered(&self.handle.hub.metrics, &command, &result);
             match reply {
                 Reply::Await(sender) => {
                     // Whoever asked may have gone; the command is done all the same.
