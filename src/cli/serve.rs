@@ -88,7 +88,7 @@ impl Signals {
         }
         match failed {
             None => Ok(()),
-            Some(cause) => Err(Failure::other(format!("the journal failed: {cause}"))),
+            Some(cause) => Err(Failure::other(cause)),
         }
     }
 }

@@ -5,4 +5,6 @@
 
 mod accidents;
 mod contract;
+#[path = "../support/disk.rs"]
+mod disk;
 mod sqlite;

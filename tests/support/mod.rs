@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub(crate) mod client;
+pub(crate) mod disk;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rest;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -18,7 +18,15 @@ use super::rest::Rest;
 
 /// The program with these arguments, and nothing from the environment.
 pub(crate) fn hubbub(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub"));
+    hubbub_under(&[], arguments)
+}
+
+/// The same, run by another program.
+pub(crate) fn hubbub_under(under: &[String], arguments: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_hubbub").to_owned();
+    let mut words = under.iter().chain([&program]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HUBBUB_")) {
         command.env_remove(name);
     }
@@ -42,7 +50,11 @@ struct Said {
 
 /// The program, serving.
 pub(crate) struct Process {
-    folder: TempDir,
+    /// Removed with the process; none where the test keeps it.
+    _folder: Option<TempDir>,
+    data: PathBuf,
+    /// A program and its arguments that runs it, if any.
+    under: Vec<String>,
     arguments: Vec<String>,
     child: Child,
     said: Arc<Said>,
@@ -61,16 +73,25 @@ impl Deref for Process {
 impl Process {
     /// Starts it on a new data folder.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_owned();
+        Self::start_in(Some(folder), data, Vec::new(), &owned(arguments))
     }
 
-    fn start_in(folder: TempDir, arguments: Vec<String>) -> Self {
-        let (child, said, readers) = spawn(folder.path(), &arguments);
+    /// Starts it under another program, such as one that shows it other disks, on a data folder that outlives
+    /// this value. Its process must be the one that the other program was.
+    pub(crate) fn start_under(under: &[String], data: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(None, data.to_owned(), under.to_owned(), &owned(arguments))
+    }
+
+    fn start_in(folder: Option<TempDir>, data: PathBuf, under: Vec<String>, arguments: &[String]) -> Self {
+        let (child, said, readers) = spawn(&under, &data, arguments);
         let mut process = Self {
             rest: Rest::new(([0, 0, 0, 0], 0).into(), String::new()),
-            folder,
-            arguments,
+            _folder: folder,
+            data,
+            under,
+            arguments: arguments.to_owned(),
             child,
             said,
             readers,
@@ -85,7 +106,7 @@ impl Process {
         let line: Value = serde_json::from_str(&line).unwrap();
         let address = line["address"].as_str().unwrap().parse().unwrap();
         let (status, token, problem) = ended({
-            let mut command = hubbub(&["token", "operator", "--data"]);
+            let mut command = hubbub_under(&self.under, &["token", "operator", "--data"]);
             command.arg(self.data());
             command
         });
@@ -94,7 +115,7 @@ impl Process {
     }
 
     pub(crate) fn data(&self) -> &Path {
-        self.folder.path()
+        &self.data
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -114,7 +135,7 @@ impl Process {
 
     /// Starts it again on the same data, on a new port; the old process may still be dying.
     pub(crate) fn restart(&mut self) {
-        let (child, said, readers) = spawn(self.folder.path(), &self.arguments);
+        let (child, said, readers) = spawn(&self.under, &self.data, &self.arguments);
         let mut old = std::mem::replace(&mut self.child, child);
         self.said = said;
         self.readers = readers;
@@ -131,7 +152,8 @@ impl Process {
                 std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
             }
         }
-        Self::start_in(folder, self.arguments.clone())
+        let data = folder.path().to_owned();
+        Self::start_in(Some(folder), data, Vec::new(), &self.arguments)
     }
 
     /// Its status when it has ended by itself, and all that it wrote.
@@ -176,8 +198,12 @@ impl Drop for Process {
     }
 }
 
-fn spawn(data: &Path, arguments: &[String]) -> (Child, Arc<Said>, Vec<JoinHandle<()>>) {
-    let mut child = hubbub(&["serve", "--listen", "127.0.0.1:0", "--log", "json", "--data"])
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&argument| argument.to_owned()).collect()
+}
+
+fn spawn(under: &[String], data: &Path, arguments: &[String]) -> (Child, Arc<Said>, Vec<JoinHandle<()>>) {
+    let mut child = hubbub_under(under, &["serve", "--listen", "127.0.0.1:0", "--log", "json", "--data"])
         .arg(data)
         .args(arguments)
         .stdout(Stdio::piped())

@@ -7,6 +7,7 @@ mod bad_input;
 mod canary;
 mod compressed;
 mod crash;
+mod disk;
 mod draw;
 mod frames;
 mod late;

@@ -140,13 +140,7 @@ impl Writer {
             return answer(group, repeat(refused(cause)));
         }
         let begun = Instant::now();
-        let done = self.transact(|db| {
-            group
-                .iter()
-                .map(|job| job.work.execute(db))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        match done {
+        match self.execute(&group) {
             Ok(outcomes) => {
                 let took = begun.elapsed();
                 self.erasing |= group[0].work.is_removal();
@@ -170,13 +164,23 @@ impl Writer {
                     self.commit(vec![job]);
                 }
             }
-            Err((accident, _)) => {
-                if accident == Accident::Full {
-                    // What the log holds may fit into free pages of the file, and the log then begins anew.
-                    self.log_bytes = CHECKPOINT_BYTES;
+            Err((accident, _)) => answer(group, repeat(accident.outcome())),
+        }
+    }
+
+    /// Does all of a group, or nothing. On a full disk, what the log holds may fit into free pages of the file,
+    /// and the log then begins anew: full is only what is full after that.
+    fn execute(&mut self, group: &[Job]) -> Result<Vec<Appended>, (Accident, Phase)> {
+        let all = |db: &Connection| group.iter().map(|job| job.work.execute(db)).collect();
+        match self.transact(all) {
+            Err((Accident::Full, phase)) => {
+                self.checkpoint("PASSIVE");
+                if self.failed.borrow().is_some() {
+                    return Err((Accident::Full, phase));
                 }
-                answer(group, repeat(accident.outcome()));
+                self.transact(all)
             }
+            done => done,
         }
     }
 
