@@ -10,15 +10,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::coop::unconstrained;
-use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::connection::{Connection, Flushed, Turn, Written};
+use super::stretch::Stretch;
 use super::{ending, pass, requests};
 use crate::room::Timestamp;
 
-/// Connections served before other tasks get a chance: about half a millisecond.
-const SERVED: usize = 64;
 /// Reads and writes of one connection before others get a chance.
 const TURNS: usize = 8;
 /// A close frame that makes no way for this long is given up ...
@@ -47,11 +45,10 @@ impl Driver {
             loop {
                 self.wake.notified().await;
                 std::mem::swap(&mut rung, &mut self.rung.lock());
-                for (served, connection) in rung.drain(..).enumerate() {
+                let mut stretch = Stretch::new();
+                for connection in rung.drain(..) {
                     serve(&connection);
-                    if served % SERVED == SERVED - 1 {
-                        yield_now().await;
-                    }
+                    stretch.end_if_long().await;
                 }
             }
         })

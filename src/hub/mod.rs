@@ -20,6 +20,7 @@ mod registry;
 mod requests;
 mod room_handle;
 mod strain;
+mod stretch;
 mod task;
 
 use std::any::Any;

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 
 use super::burst::Bursts;
@@ -15,15 +14,19 @@ use super::feed::{Feed, Shared, raw_frame};
 use super::mailbox::{Lane, Refused, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Watch;
+use super::stretch::Stretch;
 use crate::protocol::{Close, FeedKind, Message};
 use crate::room::{Actor, Timestamp};
 
-/// Visits between two chances for other tasks, and for the room's task to publish: a visit is a system call of
-/// 5-10 us, so they hold a worker and the ring's lock for about a quarter of a millisecond.
+/// Visits between two chances for the room's task to publish: a visit is a system call of 5-10 us, so they hold
+/// the ring's lock for about a quarter of a millisecond.
 const VISITS: usize = 32;
 /// The time from a pass's start to the next one's, as a multiple of what it took: a quarter of the time goes into
 /// passes, the rest into gathering.
 const LINGER: u32 = 4;
+/// A pass that finds more new batches than these may be followed half as long again later: whoever watches so much
+/// chat reads a stream, and each pass then brings more of it.
+const FEW: u64 = 2;
 /// How often connections are looked after.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Between two pings; each connection's are shifted by up to a fifth.
@@ -40,6 +43,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
     let mut swept = Instant::now();
     let mut not_before = swept;
     let mut watch = Watch::new();
+    let mut shown = feed.ring.read().end();
     loop {
         if connections.is_empty() {
             watch.rest(&shard.busy);
@@ -52,11 +56,19 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
         sleep_until(not_before.into()).await;
         let began = Instant::now();
         connections.append(&mut shard.arrived.lock());
+        let end = feed.ring.read().end();
         visit_all(&handle, &feed, share, &mut connections).await;
         let took = began.elapsed();
         watch.pass(took);
-        not_before = began + (LINGER * took).min(handle.hub.limits.linger_max);
+        not_before = began + linger(took, end - shown, handle.hub.limits.linger_max);
+        shown = end;
     }
+}
+
+/// From the start of a pass to that of the next one, after one that took so long and found so many new batches.
+fn linger(took: Duration, batches: u64, most: Duration) -> Duration {
+    let most = if batches > FEW { most * 3 / 2 } else { most };
+    (LINGER * took).min(most)
 }
 
 async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: &mut Vec<Arc<Connection>>) {
@@ -67,11 +79,10 @@ async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: 
     let mut bursts = Bursts::default();
     let before = connections.len();
     let mut index = 0;
+    let mut stretch = Stretch::new();
     while index < connections.len() {
         visit_some(handle, feed, connections, &mut index, &mut bursts, now, &mut written);
-        if index < connections.len() {
-            yield_now().await;
-        }
+        stretch.end_if_long().await;
     }
     feed.shards[share].left(before - connections.len());
     if connections.is_empty() {
@@ -97,6 +108,9 @@ fn visit_some(
     written: &mut Written,
 ) {
     let mut lost = Vec::new();
+    for connection in connections.iter().skip(*index).take(VISITS) {
+        connection.fetch();
+    }
     let ring = feed.ring.read();
     for _ in 0..VISITS {
         let Some(connection) = connections.get(*index) else {
@@ -178,5 +192,19 @@ fn ask_sample(handle: &RoomHandle, connections: &[Arc<Connection>], now: Timesta
     {
         rounds.asked(connection, now);
         connection.queue(question.frame(connection.wire).clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_take_a_quarter_of_the_time_up_to_a_bound_that_busy_rooms_stretch() {
+        let ms = Duration::from_millis;
+        let lingers = |took, batches| linger(ms(took), batches, ms(80)).as_millis();
+        assert_eq!([lingers(0, 1), lingers(5, 1), lingers(5, 100)], [0, 20, 20]);
+        assert_eq!([lingers(40, 1), lingers(40, 2), lingers(40, 3)], [80, 80, 120]);
+        assert_eq!(linger(ms(40), 3, ms(0)), ms(0), "switched off");
     }
 }
