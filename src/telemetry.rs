@@ -30,6 +30,8 @@ pub struct Metrics {
     pub rooms_loaded: IntGauge,
     pub rooms_max: IntGauge,
     pub rooms_rebuilt: IntCounter,
+    pub rooms_broken: IntCounter,
+    pub rooms_parked: IntGauge,
     pub rooms_unwritable: IntGauge,
     pub commands: Commands,
     pub refusals: IntCounterVec,
@@ -281,7 +283,18 @@ impl Metrics {
             connections_closed,
             rooms_loaded: gauge("rooms_loaded", "Rooms in memory")?,
             rooms_max: gauge("rooms_max", "Rooms that may be in memory at once")?,
-            rooms_rebuilt: counter("rooms_rebuilt_total", "Rooms rebuilt from the journal")?,
+            rooms_rebuilt: counter(
+                "rooms_rebuilt_total",
+                "Rooms rebuilt from the journal after an append that failed",
+            )?,
+            rooms_broken: counter(
+                "rooms_broken_total",
+                "Times that a room broke an invariant or could not be replayed",
+            )?,
+            rooms_parked: gauge(
+                "rooms_parked",
+                "Rooms that broke again and again: nobody gets in until an operator tries again",
+            )?,
             rooms_unwritable: gauge(
                 "rooms_unwritable",
                 "Rooms that refuse commands because the journal did not take their last batch",

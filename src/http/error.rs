@@ -222,7 +222,9 @@ fn command_status(error: &CommandError) -> StatusCode {
     match error {
         CommandError::Refused(refusal) => refusal_status(refusal),
         CommandError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
-        CommandError::JournalUnavailable | CommandError::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        CommandError::JournalUnavailable | CommandError::Parked | CommandError::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -362,6 +364,7 @@ mod tests {
         check(CommandError::Busy { retry_after_ms: 10 }, 429, "busy");
         check(CommandError::JournalUnavailable, 503, "journal_unavailable");
         check(CommandError::Draining, 503, "restarting");
+        check(CommandError::Parked, 503, "room_parked");
         check(BadToken, 401, "bad_token");
         check(Error::TooLarge { bytes_max: 1 }, 413, "too_large");
     }

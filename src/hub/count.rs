@@ -91,6 +91,11 @@ pub(super) fn answered(metrics: &Metrics, command: &Command, result: &Result<Don
             }
         }
         Err(CommandError::JournalUnavailable) if claim => metrics.claims.unavailable.inc(),
-        Err(CommandError::Busy { .. } | CommandError::JournalUnavailable | CommandError::Draining) => {}
+        Err(
+            CommandError::Busy { .. }
+            | CommandError::JournalUnavailable
+            | CommandError::Parked
+            | CommandError::Draining,
+        ) => {}
     }
 }

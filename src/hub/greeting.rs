@@ -114,6 +114,7 @@ async fn admit(hub: &Arc<Hub>, opened: &Opened, re: u64, hello: Hello) -> Result
     let room = opened.room.as_ref().ok_or(Close::UnknownRoom)?;
     let handle = hub.load(room).await.map_err(|error| match error {
         CommandError::Refused(Refusal::UnknownRoom) => Close::UnknownRoom,
+        CommandError::Parked => Close::Parked,
         _ => Close::Unavailable,
     })?;
     let mut joined = Joined {

@@ -85,23 +85,33 @@ pub(super) enum Work {
 
 /// A connection on its way into a room. One that is not taken in, because the room's task ended or broke, is
 /// closed: it comes back, and the room is loaded again.
-pub(super) struct Joining(Option<Arc<Connection>>);
+pub(super) struct Joining {
+    connection: Arc<Connection>,
+    done: bool,
+}
 
 impl Joining {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self(Some(connection))
+        Self {
+            connection,
+            done: false,
+        }
     }
 
-    /// The room takes it in.
-    pub(super) fn take(mut self) -> Option<Arc<Connection>> {
-        self.0.take()
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// The room has taken it in, or has told it why not.
+    pub(super) fn done(mut self) {
+        self.done = true;
     }
 }
 
 impl Drop for Joining {
     fn drop(&mut self) {
-        if let Some(connection) = &self.0 {
-            connection.close(Close::Unavailable);
+        if !self.done {
+            self.connection.close(Close::Unavailable);
         }
     }
 }

@@ -12,6 +12,7 @@ mod greeting;
 mod health;
 mod inflow;
 mod mailbox;
+mod parking;
 mod pass;
 mod presence;
 mod reader;
@@ -45,6 +46,8 @@ use crate::telemetry::Metrics;
 pub use deflate::Wire;
 use driver::Driver;
 use mailbox::{Lane, Refused, Reply, Work};
+use parking::Breaks;
+pub use parking::Parked;
 use registry::{Known, Place};
 use room_handle::RoomHandle;
 
@@ -82,6 +85,9 @@ pub enum CommandError {
     /// The journal takes no writes, or cannot be read.
     #[error("the journal takes no writes at the moment")]
     JournalUnavailable,
+    /// The room broke again and again, and waits for an operator.
+    #[error("the room is out of order until an operator has seen to it")]
+    Parked,
     /// The server is going away.
     #[error("the server is restarting")]
     Draining,
@@ -126,6 +132,9 @@ pub struct Listing {
     /// Since when the show has been on air without staff, Unix ms: a warning, after a while. For operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unattended_since: Option<Timestamp>,
+    /// The room broke again and again, and waits for an operator. For operators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
     /// Made by a load test.
     pub test: bool,
 }
@@ -165,6 +174,7 @@ pub struct Hub {
     rooms: DashMap<String, Arc<Place>>,
     /// Rooms whose logs are being removed: nobody loads or makes them meanwhile.
     removing: DashMap<String, ()>,
+    breaks: Breaks,
     /// They serve the sockets, each its share.
     drivers: Vec<Arc<Driver>>,
     connections: AtomicU32,
@@ -198,6 +208,7 @@ impl Hub {
             catalogue: DashMap::new(),
             rooms: DashMap::new(),
             removing: DashMap::new(),
+            breaks: Breaks::default(),
             drivers: (0..machine::cores()).map(|_| Arc::default()).collect(),
             connections: AtomicU32::new(0),
             connection_ended: Notify::new(),
@@ -284,7 +295,11 @@ impl Hub {
 
     /// Every room there is, in order of id.
     pub fn rooms(&self) -> Vec<Listing> {
-        let mut rooms: Vec<_> = self.catalogue.iter().map(|known| known.listing.clone()).collect();
+        let listed = self.catalogue.iter().map(|known| Listing {
+            parked: self.breaks.parked(known.key()),
+            ..known.listing.clone()
+        });
+        let mut rooms: Vec<_> = listed.collect();
         rooms.sort_by(|one, other| one.id.cmp(&other.id));
         rooms
     }
@@ -349,7 +364,38 @@ impl Hub {
             CommandError::JournalUnavailable
         })?;
         self.catalogue.remove(room.as_str());
+        self.breaks.forget(room);
+        self.count_parked();
         Ok(())
+    }
+
+    /// Loads a parked room once more, as whoever has seen to its trouble asks; one that is not parked stays as it
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Parked`] when it broke again.
+    pub async fn release(self: &Arc<Self>, room: &RoomId) -> Result<(), CommandError> {
+        self.breaks.release(room, self.clock.now());
+        self.count_parked();
+        self.load(room).await.map(drop)
+    }
+
+    /// A room broke. Says whether it is parked now.
+    fn broke(&self, room: &RoomId, reason: &str) -> bool {
+        let parked = self.breaks.note(room, reason, self.clock.now());
+        self.metrics.rooms_broken.inc();
+        self.count_parked();
+        if parked {
+            tracing::error!(%room, reason, "a room broke again and again, and is parked until an operator tries again");
+        } else {
+            tracing::error!(%room, reason, "a room broke; it is rebuilt from its journal");
+        }
+        parked
+    }
+
+    fn count_parked(&self) {
+        self.metrics.rooms_parked.set(self.breaks.count() as i64);
     }
 
     /// Holds one WebSocket connection until it ends. The handshake has been answered.
@@ -434,6 +480,7 @@ impl CommandError {
             Self::Refused(refusal) => refusal.code(),
             Self::Busy { .. } => "busy",
             Self::JournalUnavailable => "journal_unavailable",
+            Self::Parked => "room_parked",
             Self::Draining => "restarting",
         }
     }
@@ -444,6 +491,7 @@ impl CommandError {
             Self::Refused(refusal) => refusal.retry_after_ms(),
             Self::Busy { retry_after_ms } => Some(*retry_after_ms),
             Self::JournalUnavailable => Some(1_000),
+            Self::Parked => Some(parking::COME_BACK_MS),
             Self::Draining => Some(COME_BACK_MS),
         }
     }

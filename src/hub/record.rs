@@ -4,12 +4,15 @@
 //! order. The journal's checksum covers `events`, so a field whose salt and text were removed from `personal`
 //! reads as empty, and nothing else changes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::parking;
 use crate::journal::Record;
 use crate::room::{Event, Luck, Offset, Personal, Room, Timestamp, ViewerNo};
 
@@ -135,7 +138,8 @@ fn json(value: &impl Serialize) -> Bytes {
 ///
 /// # Errors
 ///
-/// [`Unreadable`] at the first record that cannot be read, or does not follow.
+/// [`Unreadable`] at the first record that cannot be read, does not follow, or breaks an invariant of the room,
+/// which is not to be used then.
 pub(super) fn fold(room: &mut Room, records: &[Record]) -> Result<(), Unreadable> {
     for record in records {
         if record.first != room.head + 1 {
@@ -145,9 +149,14 @@ pub(super) fn fold(room: &mut Room, records: &[Record]) -> Result<(), Unreadable
                 reason,
             });
         }
-        for event in &decode(record)? {
-            room.apply(event, record.at);
-        }
+        let events = decode(record)?;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            events.iter().for_each(|event| room.apply(event, record.at));
+        }));
+        applied.map_err(|panic| Unreadable {
+            offset: room.head,
+            reason: format!("it breaks an invariant: {}", parking::said(&*panic)),
+        })?;
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! All rooms: the catalogue of those that exist, the registry of those in memory, and how one is loaded.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::room_handle::RoomHandle;
-use super::{CommandError, Hub, Listing, luck, record, task};
+use super::{CommandError, Hub, Listing, luck, parking, record, task};
 use crate::journal::{CatalogueRow, ReadError, Snapshot};
 use crate::protocol::Close;
 use crate::room::{Offset, Refusal, Room, RoomId, SNAPSHOT_VERSION, Timestamp};
@@ -68,6 +71,7 @@ fn listing(room: &Room) -> Listing {
         ended_at: room.show.ended_at,
         watching: room.audience.totals.watching,
         unattended_since: room.unattended_since(),
+        parked: None,
         test: details.test,
     }
 }
@@ -84,7 +88,14 @@ impl Hub {
                 Err(error) => {
                     tracing::warn!(room = row.stream, %error, "the catalogue's row is rebuilt from the log");
                     let id = RoomId::new(&row.stream).expect("checked above");
-                    let (room, _) = self.rebuild(&id).await?;
+                    let room = match self.rebuild(&id).await {
+                        Ok((room, _)) => room,
+                        Err(ReadError::Damaged { reason, .. }) => {
+                            self.broke(&id, &reason);
+                            Room::new(id)
+                        }
+                        Err(error) => return Err(error),
+                    };
                     self.know(&room, row.epoch);
                 }
             }
@@ -108,14 +119,15 @@ impl Hub {
         self.insert(epoch, room.next_deadline(), listing(room));
     }
 
-    /// Rooms that must be in memory: on air, or with a deadline by `now`.
+    /// Rooms that must be in memory: on air, or with a deadline by `now`; not those that are parked.
     pub(super) fn rooms_to_load(&self, now: Timestamp, on_air: bool) -> Vec<RoomId> {
         let due = |known: &Known| known.next_deadline.is_some_and(|at| at <= now);
         let wanted = self
             .catalogue
             .iter()
             .filter(|entry| due(entry.value()) || (on_air && entry.listing.state.on_air()));
-        let absent = wanted.filter(|entry| !self.rooms.contains_key(entry.key()));
+        let absent =
+            wanted.filter(|entry| !self.rooms.contains_key(entry.key()) && self.breaks.parked(entry.key()).is_none());
         absent.filter_map(|entry| RoomId::new(entry.key())).collect()
     }
 
@@ -159,15 +171,38 @@ impl Hub {
             return Err(CommandError::Busy { retry_after_ms: 1_000 });
         }
         let place = Arc::clone(&self.rooms.entry(id.to_string()).or_default());
-        let loaded = place.room.get_or_try_init(|| self.start(id, epoch, new)).await;
+        let loaded = place.room.get_or_try_init(|| self.start_safely(id, epoch, new)).await;
         if loaded.is_err() {
             self.rooms.remove_if(id.as_str(), |_, other| {
                 Arc::ptr_eq(other, &place) && place.room.get().is_none()
             });
         }
-        loaded.cloned().map_err(|error: ReadError| {
-            tracing::error!(room = %id, %error, "the room cannot be read");
-            CommandError::JournalUnavailable
+        loaded.cloned()
+    }
+
+    /// Starts a room that is not parked. That it cannot be replayed is its own trouble, and breaks it; that the
+    /// journal cannot be read is not.
+    async fn start_safely(
+        self: &Arc<Self>,
+        id: &RoomId,
+        epoch: u64,
+        new: bool,
+    ) -> Result<Arc<RoomHandle>, CommandError> {
+        if self.breaks.parked(id.as_str()).is_some() {
+            return Err(CommandError::Parked);
+        }
+        let reason = match AssertUnwindSafe(self.start(id, epoch, new)).catch_unwind().await {
+            Ok(Ok(handle)) => return Ok(handle),
+            Ok(Err(damaged @ ReadError::Damaged { .. })) => damaged.to_string(),
+            Ok(Err(error)) => {
+                tracing::error!(room = %id, %error, "the room cannot be read");
+                return Err(CommandError::JournalUnavailable);
+            }
+            Err(panic) => parking::said(&*panic),
+        };
+        Err(match self.broke(id, &reason) {
+            true => CommandError::Parked,
+            false => CommandError::JournalUnavailable,
         })
     }
 
@@ -198,15 +233,17 @@ impl Hub {
 
     /// When a room's task has ended, for whatever reason, nothing of it stays: its connections come back, and
     /// the room is rebuilt.
-    async fn supervise(hub: Arc<Self>, handle: Arc<RoomHandle>, running: tokio::task::JoinHandle<()>) {
-        if let Err(error) = running.await
-            && error.is_panic()
-        {
-            tracing::error!(room = %handle.id, "a room's task broke; it is rebuilt from its journal");
-        }
+    async fn supervise(hub: Arc<Self>, handle: Arc<RoomHandle>, running: tokio::task::JoinHandle<task::Ended>) {
+        let broken = match running.await {
+            Ok(ended) => ended.err(),
+            Err(error) => error.try_into_panic().ok().map(|panic| parking::said(&*panic)),
+        };
+        // Noted before anybody can load it anew.
+        let parked = broken.is_some_and(|reason| hub.broke(&handle.id, &reason));
         handle.mailbox.close(true);
         hub.forget(&handle.id, &handle);
-        handle.presence.lock().close_all(Close::Unavailable);
+        let close = if parked { Close::Parked } else { Close::Unavailable };
+        handle.presence.lock().close_all(close);
         hub.metrics.rooms_loaded.dec();
         handle.over.send_replace(true);
     }

@@ -2,6 +2,8 @@
 //!
 //! While a batch is on its way to the disk the next one gathers in the mailbox, so the state that the task
 //! holds between two batches is durable: joins and looks read it then.
+//!
+//! A panic here, or in one of the room's passes, ends this room's task and no other: see `hub::parking`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Look, Reply, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Strain;
-use super::{CommandError, Done, NODE, count, luck, pass, record, registry, strain};
-use crate::journal::{Append, AppendError, Appended, Record};
+use super::{CommandError, Done, NODE, count, luck, parking, pass, record, registry, strain};
+use crate::journal::{Append, AppendError, Appended, ReadError, Record};
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
 use crate::room::attendance::AttendanceEvent;
 use crate::room::audience::{self, AudienceEvent, GRACE_MS};
@@ -79,6 +81,8 @@ pub(super) struct RoomTask {
     unwritable: Option<Counted>,
     /// After the next refusal: longer with each one, since each rebuilds the room.
     retry_after: Duration,
+    /// Why the task cannot go on.
+    broken: Option<String>,
 }
 
 struct CachedKeyframe {
@@ -105,6 +109,9 @@ struct Pending {
     result: Result<Done, CommandError>,
 }
 
+/// How a room's task ended: nobody needs it any more, or it broke, and why.
+pub(super) type Ended = Result<(), String>;
+
 /// Whether the task goes on.
 #[derive(PartialEq, Eq)]
 enum Next {
@@ -113,7 +120,7 @@ enum Next {
 }
 
 /// Runs a room until it is idle or broken.
-pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offset) {
+pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offset) -> Ended {
     let now = Instant::now();
     let held = room.audience.totals.watching > 0;
     let held_until = held.then(|| handle.now().plus(GRACE_MS));
@@ -134,6 +141,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         suspended_until: None,
         unwritable: None,
         retry_after: RETRY_JOURNAL,
+        broken: None,
         handle,
     };
     for feed in task.handle.feeds() {
@@ -143,6 +151,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         }
     }
     while task.turn().await == Next::Go && task.wait().await == Next::Go {}
+    task.broken.map_or(Ok(()), Err)
 }
 
 impl RoomTask {
@@ -152,7 +161,11 @@ impl RoomTask {
             () = self.handle.mailbox.filled() => Next::Go,
             () = tokio::time::sleep_until(wake_at.into()) => Next::Go,
             // Passes run for ever: one that ended has broken, and its connections hear nothing more.
-            Some(_) = self.passes.join_next() => self.end(),
+            Some(ended) = self.passes.join_next() => {
+                let panic = ended.err().and_then(|error| error.try_into_panic().ok());
+                self.broken = panic.map(|panic| parking::said(&*panic));
+                self.end()
+            }
         }
     }
 
@@ -483,6 +496,7 @@ impl RoomTask {
             Ok(_) => Next::End,
             Err(error) => {
                 tracing::error!(room = %self.handle.id, %error, "the room cannot be rebuilt");
+                self.broken = matches!(error, ReadError::Damaged { .. }).then(|| error.to_string());
                 Next::End
             }
         }
@@ -611,9 +625,8 @@ impl RoomTask {
                 joined,
                 cursor,
             } => {
-                if let Some(connection) = connection.take() {
-                    self.join(&connection, *joined, cursor);
-                }
+                self.join(connection.connection(), *joined, cursor);
+                connection.done();
             }
             Work::Resync(connection) => self.resync(&connection),
             Work::Command { .. } => {}
@@ -778,7 +791,10 @@ fn answer_message(re: u64, command: &Command, result: Result<Done, CommandError>
 pub(super) fn problem(re: u64, command: &Command, error: &CommandError) -> Problem {
     match error {
         CommandError::Refused(refusal) => Problem::refused(Some(re), refusal, command),
-        CommandError::Busy { .. } | CommandError::JournalUnavailable | CommandError::Draining => {
+        CommandError::Busy { .. }
+        | CommandError::JournalUnavailable
+        | CommandError::Parked
+        | CommandError::Draining => {
             let refused = Problem::refused(Some(re), &crate::room::Refusal::NotAllowed, command);
             let retry_after_ms = error.retry_after_ms();
             Problem {

@@ -30,6 +30,8 @@ pub enum Close {
     RightsChanged,
     /// 4005: no `hello` within 5 s.
     NoHello,
+    /// 4006: the room is out of order until an operator has seen to it; come back in about a minute, not sooner.
+    Parked,
     /// 4500: there is no such room.
     UnknownRoom,
     /// 4501: the room or the server is full.
@@ -44,7 +46,7 @@ pub enum Close {
 
 impl Close {
     /// Every reason there is.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Normal,
         Self::Protocol,
         Self::WrongKind,
@@ -57,6 +59,7 @@ impl Close {
         Self::Unavailable,
         Self::RightsChanged,
         Self::NoHello,
+        Self::Parked,
         Self::UnknownRoom,
         Self::Full,
         Self::Removed,
@@ -79,6 +82,7 @@ impl Close {
             Self::Unavailable => 4003,
             Self::RightsChanged => 4004,
             Self::NoHello => 4005,
+            Self::Parked => 4006,
             Self::UnknownRoom => 4500,
             Self::Full => 4501,
             Self::Removed => 4502,
@@ -102,6 +106,7 @@ impl Close {
             Self::Unavailable => "not available now, come back",
             Self::RightsChanged => "rights changed, come back",
             Self::NoHello => "no hello, come back",
+            Self::Parked => "room out of order, come back in a minute",
             Self::UnknownRoom => "unknown room",
             Self::Full => "full",
             Self::Removed => "removed",

@@ -50,6 +50,7 @@ mod tests {
             "busy",
             "restarting",
             "journal_unavailable",
+            "room_parked",
         ];
         let all = [
             names_of::<Command>(serde_json::json!({ "cmd": "?", "args": {} })),

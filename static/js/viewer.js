@@ -64,10 +64,10 @@ function begin(codec) {
 
   function render() {
     const { stage } = app.room;
-    const { phase } = app.standing;
+    const { phase, why } = app.standing;
     page.dataset.phase = phase;
     page.dataset.state = stage ? stage.show.state : "none";
-    const words = stripWords(phase);
+    const words = stripWords(phase, why);
     strip.hidden = !words;
     setText(strip, words);
     strip.classList.toggle("strip--calm", phase !== "reconnecting");
@@ -79,9 +79,10 @@ function begin(codec) {
     if (mine) mine.refresh();
   }
 
-  /** What the thin bar says; nothing while all is as usual. @param {string} phase */
-  function stripWords(phase) {
+  /** What the thin bar says; nothing while all is as usual. @param {string} phase @param {string} [why] */
+  function stripWords(phase, why) {
     const { stage } = app.room;
+    if (why === "parked") return t("parked");
     if (phase === "reconnecting") return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
     if (phase === "connecting" && stage === null) return t("connecting");
     // the host may still undo it, then the words go again

@@ -183,6 +183,20 @@ test("after bye the page waits as long as the server said", (context) => {
   assert.notEqual(it.socket(), socket);
 });
 
+test("a page whose room is out of order says so, and comes back after about a minute, also when it is looked at", (context) => {
+  const it = setUp(context);
+  it.connection.start();
+  it.join().end(4006);
+  assert.deepEqual(it.standings, ["live", "reconnecting", "reconnecting: parked"]);
+  it.pass(44_000);
+  it.connection.wake();
+  assert.equal(FakeSocket.all.length, 1);
+  it.pass(32_000);
+  assert.equal(FakeSocket.all.length, 2);
+  it.join();
+  assert.deepEqual(it.standings.slice(3), ["live"]);
+});
+
 test("a close from 4500 on is final: it says why, and rejects what was asked", async (context) => {
   const it = setUp(context);
   it.connection.start();

@@ -1,6 +1,7 @@
 //! A server in the test's own process.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
 
 use hubbub::config::{Options, Secrets};
@@ -56,7 +57,13 @@ impl Server {
 
     /// Stops, and starts again on the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// Stops, has something done to the data, and starts again on it.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Path)) -> Self {
         self.serving.stop(Duration::from_secs(5)).await;
+        meanwhile(&self.folder.path().join("data")).await;
         Self::start_in(self.folder, self.options).await
     }
 

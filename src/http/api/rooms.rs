@@ -45,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(end))
         .routes(routes!(undo_end))
         .routes(routes!(copy))
+        .routes(routes!(release))
 }
 
 /// Which rooms are asked for.
@@ -112,7 +113,7 @@ async fn list(
     let mut rooms = app.hub.rooms();
     rooms.retain(|room| (all || is_public(room)) && filter.takes(room));
     for room in rooms.iter_mut().filter(|_| !all) {
-        room.unattended_since = None;
+        (room.unattended_since, room.parked) = (None, None);
     }
     rooms.sort_by_key(order);
     let mut rooms = rooms.into_iter().skip(filter.after);
@@ -377,6 +378,15 @@ async fn end(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>, Jso
 #[utoipa::path(post, path = "/rooms/{room}/undo-end", tag = "rooms", responses((status = 200, body = DoneBody)))]
 async fn undo_end(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>) -> Done {
     app.act(&caller, &id, Command::UndoEnd(Empty {})).await
+}
+
+/// Load a room once more that broke again and again, after its trouble was seen to. If it breaks again within a
+/// minute, it is parked again. For operators.
+#[utoipa::path(post, path = "/rooms/{room}/release", tag = "rooms", responses((status = 204)))]
+async fn release(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>) -> Result<StatusCode, Error> {
+    caller.operator()?;
+    app.hub.release(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What is different about the copy of a room.

@@ -106,6 +106,7 @@ function openDesk() {
 function paint(desk) {
   const { standing } = desk.connection;
   if (!desk.ready && standing.phase === "closed") return showClosed(desk, standing.why ?? "closed");
+  if (!desk.ready && standing.why === "parked") return showGate(t("parked_title"), [t("parked")]);
   if (!desk.ready) return showGate(t(standing.phase === "connecting" ? "connecting" : "reconnecting"), []);
   gate.hidden = true;
   // what was painted while hidden had no size

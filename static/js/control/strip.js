@@ -178,6 +178,7 @@ function lineNote(desk) {
   const since = Date.now() - (performance.now() - line.since);
   const waiting = [...desk.waiting.values()];
   return h("p", { class: "note note--warn", key: "lost" },
-    h("strong", null, t("line_lost", { since: time(since, Date.now()), ago: clock(performance.now() - line.since) })),
+    line.why === "parked" ? h("strong", { key: "parked" }, t("parked")) : null,
+    h("strong", { key: "since" }, t("line_lost", { since: time(since, Date.now()), ago: clock(performance.now() - line.since) })),
     h("span", null, waiting.length ? t("line_waiting", { n: waiting.length, what: waiting.slice(0, 3).join(t("comma")) }) : t("line_nothing")));
 }

@@ -197,7 +197,23 @@ function card(show) {
     operatorToken() ? h("div", { class: "card__tools" },
       show.access === "unlisted" ? badge(t("unlisted_mark")) : null,
       show.unattended_since ? badge(t("alone_mark", { time: time(show.unattended_since, Date.now()) }), "warn") : null,
+      show.parked ? parked(show, show.parked) : null,
       h("a", { class: "button button--small", href: `/c/${encodeURIComponent(show.id)}`, "aria-label": `${t("control_link")}: ${show.title}` }, t("control_link"))) : null);
+}
+
+/** A show that is out of order: since when, why, and another try. @param {Listed} show @param {{since: number, reason: string}} parked */
+function parked(show, parked) {
+  const again = async () => {
+    const failed = await api.ask("POST", `/rooms/${encodeURIComponent(show.id)}/release`).then(() => "", ({ code }) => refusal(code));
+    await read();
+    problem ||= failed;
+    paint();
+  };
+  return [
+    badge(t("parked_mark", { time: time(parked.since, Date.now()) }), "bad"),
+    button(t("retry"), again, { key: "again", name: `${t("retry")}: ${show.title}` }),
+    h("p", { class: "card__fault", key: "why" }, t("parked_why", { reason: parked.reason })),
+  ];
 }
 
 /** @param {Listed} show */

@@ -17,6 +17,7 @@
  * @property {number | null} ended_at
  * @property {number} watching
  * @property {number} [unattended_since] for operators: on air without staff since
+ * @property {{since: number, reason: string}} [parked] for operators: it broke again and again, and nobody gets in
  */
 
 /**

@@ -31,6 +31,7 @@ const TABLE = {
   connecting: ["Connecting…", "正在连接…"],
   reconnecting: ["Reconnecting…", "正在重新连接…"],
   reconnecting_kept: ["Reconnecting… what you send is kept.", "正在重新连接…你发送的内容会保留。"],
+  parked: ["This show has a fault. Those who run it can see it; this page tries again by itself.", "直播间出现故障，管理人员可以看到。页面会自动重试。"],
   // states of a show
   state_draft: ["Draft", "草稿"],
   state_scheduled: ["Scheduled", "待开播"],

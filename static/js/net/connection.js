@@ -26,10 +26,13 @@ export const JOIN_MS = 10_000;
 const CLOCK_MS = 60_000;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
+/** The close code of a room that is out of order: somebody has to see to it, so nobody hurries. */
+const PARKED = 4006;
+const PARKED_MS = 60_000;
 
 /**
- * Why a connection does not come back by itself, from the close code.
- * @typedef {"unknown_room" | "full" | "removed" | "not_allowed" | "too_old" | "flood" | "closed"} Why
+ * Why a connection does not come back by itself, or not soon, from the close code.
+ * @typedef {"unknown_room" | "full" | "removed" | "not_allowed" | "too_old" | "flood" | "closed" | "parked"} Why
  */
 /** @type {Record<number, Why>} */
 const FINAL = {
@@ -48,6 +51,8 @@ const FINAL = {
  * - live: joined
  * - reconnecting: it was live, and comes back
  * - closed: it does not come back by itself; `why` says what to tell the person
+ *
+ * While it comes back `why` is `parked` where the room is out of order.
  *
  * @typedef {{phase: "connecting" | "live" | "reconnecting" | "closed", since: number, why?: Why}} Standing
  */
@@ -323,7 +328,15 @@ export class Connection {
   lost(code) {
     this.drop();
     if (FINAL[code]) this.finish(FINAL[code]);
+    else if (code === PARKED) this.parked();
     else this.again();
+  }
+
+  /** The room is out of order: in about a minute again, also when the page is looked at meanwhile. */
+  parked() {
+    this.byeMs = PARKED_MS * (0.75 + 0.5 * Math.random());
+    this.again();
+    this.stand(this.standing.phase, "parked");
   }
 
   /** @param {number} [delayMs] at once, or after the server's own delay, or with backoff */
