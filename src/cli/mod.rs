@@ -2,7 +2,9 @@
 
 mod demo;
 mod health;
+mod print;
 mod serve;
+mod supervisor;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +47,11 @@ enum Command {
     },
     /// Asks the server at --listen whether it is ready: status 0 if so, 1 if not.
     Health(Configured),
+    /// Prints what stands beside the server: dashboard, alert rules, unit, Compose file.
+    Print {
+        #[command(subcommand)]
+        what: print::Printed,
+    },
     /// Checks a draw's transcript and says what it proves: status 0 if it is sound, 1 if not.
     VerifyDraw {
         /// The transcript, as the draw's page offers it for download.
@@ -146,6 +153,10 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Token { kind } => token::run(kind),
         Command::Health(configured) => health::run(configured),
+        Command::Print { what } => {
+            print::run(what);
+            Ok(())
+        }
         Command::VerifyDraw { transcript } => verify_draw(&transcript),
     };
     match done {

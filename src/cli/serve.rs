@@ -7,7 +7,7 @@ use fast_qr::QRBuilder;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, ServeArguments, token};
+use super::{Failure, ServeArguments, supervisor, token};
 use crate::config::{Config, reachable};
 use crate::journal::sqlite;
 use crate::serve::{self, Serving};
@@ -41,6 +41,7 @@ async fn until_stopped(config: Config) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let serving = Serving::start(config).await.map_err(Failure::other)?;
     tracing::info!(address = %serving.address, metrics = ?serving.metrics_address, "serving");
+    supervisor::tell(supervisor::READY);
     greet(&serving);
     signals.until_stopped(serving).await
 }
@@ -74,6 +75,7 @@ impl Signals {
             () = self.one() => None,
             cause = serving.failed() => Some(cause),
         };
+        supervisor::tell(supervisor::STOPPING);
         let drain = serving.app.config.drain;
         match &failed {
             None => tracing::info!(

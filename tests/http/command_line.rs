@@ -1,10 +1,11 @@
 //! The program itself: its exit status, its one sentence, its end.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -141,6 +142,30 @@ async fn at_sigterm_clients_are_told_and_it_ends_well_within_its_time() {
     let (status, log) = tokio::task::spawn_blocking(move || process.wait()).await.expect("ends");
     assert_eq!(status, Some(0), "{log}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}\n{log}", begun.elapsed());
+}
+
+#[test]
+fn the_supervisor_is_told_when_it_serves_and_when_it_ends() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let notify = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&notify).expect("binds");
+    socket.set_read_timeout(Some(PATIENCE)).expect("is set");
+    let told = || {
+        let mut state = [0; 64];
+        let length = socket.recv(&mut state).expect("is told");
+        String::from_utf8(state[..length].to_vec()).expect("text")
+    };
+    let mut command = hubbub(&["--listen", "127.0.0.1:0", "--data"]);
+    command
+        .arg(folder.path().join("data"))
+        .env("NOTIFY_SOCKET", &notify)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut process = command.spawn().expect("starts");
+    assert_eq!(told(), "READY=1");
+    kill_process(Pid::from_child(&process), Signal::TERM).expect("is there");
+    assert_eq!(told(), "STOPPING=1");
+    assert!(process.wait().expect("ends").success());
 }
 
 #[test]

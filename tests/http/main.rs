@@ -9,3 +9,4 @@ mod demo;
 mod handshake;
 mod nginx;
 mod pages;
+mod printed;

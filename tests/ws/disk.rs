@@ -104,6 +104,13 @@ async fn on_a_full_disk_claims_are_refused_all_else_goes_on_and_there_is_room_ag
     assert!(begun.elapsed() < REFUSED_WITHIN);
     let refused = server.post("/rooms/sale/pause", &server.operator, json!({})).await;
     refused.refused(503, "journal_unavailable");
+    assert_eq!(server.metric("hubbub_rooms_unwritable").await, 1);
+    assert_ne!(
+        server
+            .metric("hubbub_journal_appends_failed_total{reason=\"full\"}")
+            .await,
+        0
+    );
     // What needs no journal goes on: pages, joins with all that is durable, reads.
     server.page("/healthz").await.text(200);
     server.page("/r/sale").await.text(200);
@@ -119,6 +126,7 @@ async fn on_a_full_disk_claims_are_refused_all_else_goes_on_and_there_is_room_ag
         assert!(Instant::now() < until, "it does not recover");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(server.metric("hubbub_rooms_unwritable").await, 0);
     let granted = granted + 1;
     assert_eq!(claims(&server).await.len(), granted);
 

@@ -62,6 +62,15 @@ async fn exactly_the_quota_is_granted_and_everybody_else_is_told_sold_out() {
     assert_eq!(granted.count(), QUOTA);
     // Each code once, and one more for all who were told that none is left.
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), QUOTA + 1);
+    for (outcome, count) in [
+        ("granted", QUOTA),
+        ("sold_out", ASKERS - QUOTA),
+        ("again", 0),
+        ("refused", 0),
+    ] {
+        let metric = format!("hubbub_claims_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(server.metric(&metric).await, count as u64, "{metric}");
+    }
 }
 
 /// One asker over all restarts: a token, and the connection of the moment.
