@@ -59,10 +59,10 @@ const STATS: &[Stat] = &[
         expression: "sum(increase(hubbub_claims_total{outcome=\"granted\",@}[1h]))",
     },
     Stat {
-        title: "Rooms that cannot write",
-        says: "The journal did not take their last batch: they refuse commands until it does.",
+        title: "Rooms out of order",
+        says: "They refuse commands because the journal did not take their last batch, or are parked because they broke again and again.",
         bad: Some(1),
-        expression: "sum(hubbub_rooms_unwritable{@})",
+        expression: "sum(hubbub_rooms_unwritable{@}) + sum(hubbub_rooms_parked{@})",
     },
     Stat {
         title: "Alerts firing",
@@ -276,11 +276,13 @@ const ROWS: &[Row] = &[
                 )],
             },
             Panel {
-                title: "Rooms",
-                says: "That cannot write now, and that were rebuilt from the journal.",
+                title: "Rooms out of order",
+                says: "That cannot write now, that are parked, that broke, and that were rebuilt after a batch was not taken.",
                 unit: "short",
                 lines: &[
                     ("cannot write", "sum(hubbub_rooms_unwritable{@})"),
+                    ("parked", "sum(hubbub_rooms_parked{@})"),
+                    ("broke", "sum(increase(hubbub_rooms_broken_total{@}[$__rate_interval]))"),
                     (
                         "rebuilt",
                         "sum(increase(hubbub_rooms_rebuilt_total{@}[$__rate_interval]))",
