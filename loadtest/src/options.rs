@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use hubbub::protocol::Encoding;
+use clap::{Parser, Subcommand};
 use hubbub::room::RoomId;
 
 use crate::bench;
 use crate::profile::Profile;
+use crate::wire::{Form, FormArguments};
 
 /// Bad usage (sysexits.h).
 const USAGE: u8 = 64;
@@ -112,9 +112,8 @@ struct Arguments {
     /// Own addresses to connect from, in turn. Each has some 28,000 ports.
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     source: Vec<IpAddr>,
-    /// How messages are written.
-    #[arg(long, value_name = "NAME", default_value = "json")]
-    encoding: Wire,
+    #[command(flatten)]
+    form: FormArguments,
     /// The server's process, if it runs here: its memory and CPU are reported.
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
@@ -139,12 +138,6 @@ pub(crate) enum Task {
     Show(Box<Plan>),
     Bench(bench::Plan),
     Floor(SocketAddr),
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Wire {
-    Json,
-    Msgpack,
 }
 
 /// Many ask for few codes.
@@ -199,7 +192,7 @@ pub(crate) struct Plan {
     pub(crate) json: Option<PathBuf>,
     pub(crate) threads: u32,
     pub(crate) sources: Vec<IpAddr>,
-    pub(crate) encoding: Encoding,
+    pub(crate) form: Form,
     pub(crate) server_pid: Option<u32>,
 }
 
@@ -295,10 +288,7 @@ impl Arguments {
             json: self.json,
             threads: self.threads,
             sources: self.source,
-            encoding: match self.encoding {
-                Wire::Json => Encoding::Json,
-                Wire::Msgpack => Encoding::MessagePack,
-            },
+            form: self.form.into(),
             server_pid: self.server_pid,
         })
     }
@@ -352,6 +342,8 @@ impl FromStr for Server {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     fn plan(line: &str) -> Result<Plan, Failure> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use hubbub::protocol::Encoding;
 use hubbub::room::RoomId;
 use serde::Serialize;
 
@@ -145,7 +144,7 @@ impl ServerReport {
 pub(crate) struct Report {
     server: String,
     room: RoomId,
-    encoding: &'static str,
+    encoding: String,
     seed: u64,
     threads: u32,
     viewers: u32,
@@ -193,10 +192,7 @@ impl Report {
         Self {
             server: plan.server.url.clone(),
             room: room.clone(),
-            encoding: match plan.encoding {
-                Encoding::Json => "json",
-                Encoding::MessagePack => "msgpack",
-            },
+            encoding: plan.form.to_string(),
             seed: plan.seed,
             threads: plan.threads,
             viewers: plan.viewers,

@@ -58,11 +58,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
         server: plan.server.address,
         authority: plan.server.authority.clone(),
         rooms: vec![room.id.clone()],
-        encoding: plan.encoding,
+        form: plan.form,
         sources,
         threads: plan.threads,
         seed: plan.seed,
-        comments: plan.comments,
         likes: plan.likes,
         marks: Marks::new(&name_luck.letters(4)),
         start: Instant::now(),
@@ -236,7 +235,8 @@ impl Show<'_> {
         played.cpu[0] = cpu();
         played.deltas = deltas(&self.crew);
         self.crew.order(|_| Order::Measure(true));
-        self.crew.order(|_| Order::Talk { from, until });
+        let comments = self.plan.comments;
+        self.crew.order(|_| Order::Talk { from, until, comments });
         if plan.draw {
             self.wait_until("talking", from + plan.seconds.mul_f64(0.1));
             self.draw(&mut played)?;

@@ -75,6 +75,8 @@ pub(crate) struct Tally {
     pub(crate) claiming: Times,
     /// Deltas received.
     pub(crate) deltas: u64,
+    /// Comments received, by each viewer.
+    pub(crate) delivered: u64,
     /// Bytes received, with everything.
     pub(crate) bytes: u64,
     /// Taps sent.
@@ -138,6 +140,7 @@ impl Tally {
             self.joined(first, last);
         }
         self.deltas += other.deltas;
+        self.delivered += other.delivered;
         self.bytes += other.bytes;
         self.taps += other.taps;
         self.skipped += other.skipped;

@@ -1,8 +1,10 @@
 //! What a delivery costs: the server and the [`mod@floor`] in turn, in one run, each in a process of its own with
 //! fresh viewers. Times drift by tens of percent on a shared machine; the ratio of neighbours holds.
 
+mod extremes;
 mod floor;
 mod measure;
+mod running;
 mod table;
 
 use std::net::SocketAddr;
@@ -14,12 +16,9 @@ use clap::Args;
 
 use crate::machine;
 use crate::options::{Failure, usage};
-use measure::{Measured, Target};
-
-/// The p99 up to which a load counts as held.
-const HELD_MS: f64 = 200.0;
-/// How finely the most that is held is looked for: steps between a rate that is held and its double.
-const SWEEP_STEPS: u32 = 3;
+use crate::wire::{Form, FormArguments};
+use measure::Measured;
+use running::Target;
 
 /// The options of `bench`.
 #[derive(Debug, Args)]
@@ -40,17 +39,27 @@ pub(crate) struct Arguments {
     )]
     loads: Vec<Load>,
     /// Rounds, in each of which every load is put on the floor and on the server.
+    /// 0: only what is asked for below.
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: u32,
     /// Seconds of each measurement.
     #[arg(long, value_name = "SECONDS", default_value_t = 8)]
     seconds: u64,
-    /// Also looks for the most that so many viewers can be sent at a p99 of at most 200 ms.
+    /// Also looks for the most that so many viewers can be sent at a p99 of at most 200 ms, and then offers twice
+    /// that for five seconds.
     #[arg(long, value_name = "VIEWERS")]
     sweep: Option<u32>,
+    /// Also measures the server's memory while so many viewers come and leave, twice.
+    #[arg(long, value_name = "VIEWERS")]
+    storm: Option<u32>,
+    /// Also measures what so many rooms on air cost that nobody watches.
+    #[arg(long, value_name = "ROOMS")]
+    idle_rooms: Option<u32>,
     /// Threads of this program that share the viewers.
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: u32,
+    #[command(flatten)]
+    form: FormArguments,
 }
 
 /// Rooms, and in each of them so many viewers and comments a second.
@@ -84,6 +93,11 @@ impl Load {
         self.rooms * self.viewers
     }
 
+    /// Comments a second in all rooms together.
+    fn comments(self) -> f64 {
+        self.per_second * f64::from(self.rooms)
+    }
+
     /// As many viewers who get as many comments.
     fn in_one_room(self) -> Self {
         Self {
@@ -103,7 +117,10 @@ pub(crate) struct Plan {
     rounds: u32,
     time: Duration,
     sweep: Option<u32>,
+    storm: Option<u32>,
+    idle_rooms: Option<u32>,
     threads: u32,
+    form: Form,
 }
 
 impl Arguments {
@@ -115,8 +132,8 @@ impl Arguments {
                 return usage("--program: there is no server's program (`cargo build --release --workspace` makes it)");
             }
         };
-        if !(1..=100).contains(&self.rounds) || !(1..=3_600).contains(&self.seconds) {
-            return usage("--rounds: from 1 to 100; --seconds: from 1 to 3,600");
+        if self.rounds > 100 || !(1..=3_600).contains(&self.seconds) {
+            return usage("--rounds: at most 100; --seconds: from 1 to 3,600");
         }
         if !(1..=64).contains(&self.threads) {
             return usage("--threads: from 1 to 64");
@@ -128,7 +145,10 @@ impl Arguments {
             rounds: self.rounds,
             time: Duration::from_secs(self.seconds),
             sweep: self.sweep,
+            storm: self.storm,
+            idle_rooms: self.idle_rooms,
             threads: self.threads,
+            form: self.form.into(),
         })
     }
 }
@@ -140,7 +160,13 @@ pub(crate) fn floor(listen: SocketAddr) -> Result<bool, Failure> {
 
 /// Measures, and tells as it goes. Whether every server run was lossless and in order.
 pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
-    let most = plan.loads.iter().map(|load| load.viewers()).chain(plan.sweep).max();
+    let most = plan
+        .loads
+        .iter()
+        .map(|load| load.viewers())
+        .chain(plan.sweep)
+        .chain(plan.storm)
+        .max();
     machine::raise_file_limit(most.unwrap_or(0))?;
     let mut correct = true;
     let mut pairs: Vec<Vec<(Measured, Measured)>> = vec![Vec::new(); plan.loads.len()];
@@ -154,60 +180,19 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
             pairs.push((floor, server));
         }
     }
-    table::print(&plan.loads, &pairs);
+    if plan.rounds > 0 {
+        table::print(&plan.loads, &pairs);
+    }
     if let Some(viewers) = plan.sweep {
-        for target in [Target::Floor, Target::Server] {
-            let held = sweep(plan, target, viewers)?;
-            println!("{target:?}: most held by {viewers} viewers at a p99 of at most {HELD_MS} ms: {held}");
-        }
+        correct &= extremes::sweep(plan, viewers)?;
+    }
+    if let Some(viewers) = plan.storm {
+        correct &= extremes::storm(plan, viewers)?;
+    }
+    if let Some(rooms) = plan.idle_rooms {
+        extremes::idle_rooms(plan, rooms)?;
     }
     Ok(correct)
-}
-
-/// The highest rate that is held: doubled until it is not, then narrowed down.
-fn sweep(plan: &Plan, target: Target, viewers: u32) -> Result<String, Failure> {
-    let mut best: Option<Measured> = None;
-    let mut limited = false;
-    let mut holds = |per_second: f64| {
-        let measured = measure::once(
-            plan,
-            target,
-            Load {
-                rooms: 1,
-                viewers,
-                per_second,
-            },
-        )?;
-        eprintln!("sweep, {viewers}x{per_second}: {target:?} {measured}");
-        let held = measured.p99_ms <= HELD_MS && measured.is_correct() && measured.skipped == 0;
-        limited = measured.generator_limited();
-        if held {
-            best = Some(measured);
-        }
-        Ok::<_, Failure>(held)
-    };
-    let mut low = 0.0;
-    let mut high = 20.0;
-    while holds(high)? {
-        (low, high) = (high, 2.0 * high);
-    }
-    for _ in 0..SWEEP_STEPS {
-        let middle = f64::midpoint(low, high);
-        if holds(middle)? {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    let at_least = if limited {
-        ", at least: this program was the limit"
-    } else {
-        ""
-    };
-    Ok(match best {
-        Some(best) => format!("{:.0} deliveries/s ({best}){at_least}", best.deliveries_per_second),
-        None => "nothing".to_owned(),
-    })
 }
 
 impl std::fmt::Display for Load {

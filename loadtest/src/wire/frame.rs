@@ -1,5 +1,5 @@
-//! WebSocket frames (RFC 6455, 5.2) as this server sends them: final, unmasked, without extensions. And the
-//! masked ones of a client.
+//! WebSocket frames (RFC 6455, 5.2) as this server sends them: final, unmasked, compressed or not. And
+//! the masked ones of a client.
 
 /// Longest message that is waited for. A keyframe is at most 64 KiB as JSON, `joined` less.
 pub(crate) const PAYLOAD_MAX: usize = 1 << 20;
@@ -18,6 +18,7 @@ pub(crate) enum Opcode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'b> {
     pub(crate) opcode: Opcode,
+    pub(crate) compressed: bool,
     pub(crate) payload: &'b [u8],
     /// Bytes on the wire, with the head.
     pub(crate) length: usize,
@@ -40,15 +41,17 @@ pub(crate) enum BadFrame {
     TooLong,
 }
 
-/// Reads the frame at the front; `None`: it has not arrived whole.
-pub(crate) fn next(bytes: &[u8]) -> Result<Option<Frame<'_>>, BadFrame> {
+/// Reads the frame at the front; `None`: it has not arrived whole. Compressed ones are known only where that was
+/// agreed upon.
+pub(crate) fn next(bytes: &[u8], compression: bool) -> Result<Option<Frame<'_>>, BadFrame> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);
     };
     if second & 0x80 != 0 {
         return Err(BadFrame::Masked);
     }
-    let opcode = match first & 0x7f {
+    let compressed = compression && matches!(first & 0x7f, 0x41 | 0x42);
+    let opcode = match first & if compressed { 0x3f } else { 0x7f } {
         0x1 => Opcode::Text,
         0x2 => Opcode::Binary,
         0x8 => Opcode::Close,
@@ -80,6 +83,7 @@ pub(crate) fn next(bytes: &[u8]) -> Result<Option<Frame<'_>>, BadFrame> {
         .ok_or(BadFrame::TooLong)?;
     Ok(rest.get(..length).map(|payload| Frame {
         opcode,
+        compressed,
         payload,
         length: bytes.len() - rest.len() + length,
     }))
@@ -158,10 +162,10 @@ mod tests {
                 .into_iter()
                 .filter(|cut| *cut < bytes.len())
             {
-                assert_eq!(next(&bytes[..cut]), Ok(None), "{length} cut at {cut}");
+                assert_eq!(next(&bytes[..cut], false), Ok(None), "{length} cut at {cut}");
             }
             let more = [&bytes[..], b"more"].concat();
-            let frame = next(&more).unwrap().expect("is whole");
+            let frame = next(&more, false).unwrap().expect("is whole");
             assert_eq!(
                 (frame.opcode, frame.payload.len(), frame.length),
                 (Opcode::Text, length, bytes.len())
@@ -171,15 +175,28 @@ mod tests {
 
     #[test]
     fn what_this_server_never_sends_is_named() {
-        assert_eq!(next(&[0x81, 0x81, 0, 0, 0, 0, 0]), Err(BadFrame::Masked));
-        assert_eq!(next(&[0x01, 0x01, b'a']), Err(BadFrame::Fragmented));
-        assert_eq!(next(&[0x80, 0x01, b'a']), Err(BadFrame::Fragmented));
-        assert_eq!(next(&[0xc1, 0x00]), Err(BadFrame::Unknown));
-        assert_eq!(next(&[0x83, 0x00]), Err(BadFrame::Unknown));
-        assert_eq!(next(&[0x81, 126, 0, 5]), Err(BadFrame::Length));
-        assert_eq!(next(&[0x81, 127, 0, 0, 0, 0, 0, 0, 1, 0]), Err(BadFrame::Length));
-        assert_eq!(next(&[0x89, 126, 0, 126]), Err(BadFrame::LongControl));
-        assert_eq!(next(&[0x81, 127, 1, 0, 0, 0, 0, 0, 0, 0]), Err(BadFrame::TooLong));
+        assert_eq!(next(&[0x81, 0x81, 0, 0, 0, 0, 0], false), Err(BadFrame::Masked));
+        assert_eq!(next(&[0x01, 0x01, b'a'], false), Err(BadFrame::Fragmented));
+        assert_eq!(next(&[0x80, 0x01, b'a'], false), Err(BadFrame::Fragmented));
+        assert_eq!(next(&[0xc1, 0x00], false), Err(BadFrame::Unknown));
+        assert_eq!(next(&[0x83, 0x00], false), Err(BadFrame::Unknown));
+        assert_eq!(next(&[0x81, 126, 0, 5], false), Err(BadFrame::Length));
+        assert_eq!(next(&[0x81, 127, 0, 0, 0, 0, 0, 0, 1, 0], false), Err(BadFrame::Length));
+        assert_eq!(next(&[0x89, 126, 0, 126], false), Err(BadFrame::LongControl));
+        assert_eq!(
+            next(&[0x81, 127, 1, 0, 0, 0, 0, 0, 0, 0], false),
+            Err(BadFrame::TooLong)
+        );
+    }
+
+    #[test]
+    fn a_compressed_message_is_known_where_that_was_agreed_upon() {
+        let known = |first| next(&[first, 0x00], true).map(|frame| frame.map(|frame| (frame.opcode, frame.compressed)));
+        assert_eq!(known(0xc1), Ok(Some((Opcode::Text, true))));
+        assert_eq!(known(0x82), Ok(Some((Opcode::Binary, false))));
+        for never in [0xc9, 0xc0, 0xe1] {
+            assert_eq!(known(never), Err(BadFrame::Unknown), "{never:x}");
+        }
     }
 
     #[test]
@@ -192,7 +209,7 @@ mod tests {
             assert_eq!(unmasked(&masked[..masked.len() - 1]), None);
             let mut plain = Vec::new();
             write_unmasked(&mut plain, &payload);
-            let frame = next(&plain).expect("is good").expect("is whole");
+            let frame = next(&plain, false).expect("is good").expect("is whole");
             assert_eq!((frame.payload, frame.length), (&payload[..], plain.len()));
         }
     }

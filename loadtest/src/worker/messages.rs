@@ -17,7 +17,7 @@ use crate::wire::head::{self, Head};
 
 impl Worker {
     pub(super) fn message(&mut self, viewer: usize, payload: &[u8], length: usize, now: Instant) {
-        let encoding = self.course.encoding;
+        let encoding = self.course.form.encoding;
         let number = self.number(viewer);
         let head = match head::read(encoding, payload) {
             Ok(head) => head,
@@ -80,9 +80,11 @@ impl Worker {
             let example = || format!("viewer {number} at offset {offset}");
             self.tally.faults.note(Fault::OtherBytes, example);
         }
+        self.tally.delivered += known.dues.len() as u64;
         let since = self.viewers[viewer].since;
+        let timed_from = self.timed_from.map_or(since, |from| from.max(since));
         // What was said before it came, it could not have had in time.
-        for due in known.dues.iter().filter(|due| **due >= since) {
+        for due in known.dues.iter().filter(|due| **due >= timed_from) {
             self.tally.deliveries.record(now.saturating_duration_since(*due));
         }
     }

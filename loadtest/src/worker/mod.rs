@@ -22,8 +22,9 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) use orders::{Course, Order, Standing};
 
 use crate::talk::Pace;
-use crate::tally::{Claimed, Live, Tally};
+use crate::tally::{Claimed, Live, Tally, Times};
 use crate::viewer::{Coming, Stage, Viewer, connect};
+use crate::wire::Inflater;
 use requests::{Ask, Like, Pending};
 use sockets::READ_BYTES;
 
@@ -67,12 +68,15 @@ pub(crate) struct Worker {
     pending: HashMap<usize, Vec<Pending>>,
     known: HashMap<(usize, Offset), Known>,
     epochs: HashMap<usize, u64>,
+    inflater: Inflater,
     discount: Option<Key>,
     next_id: u64,
     luck: Luck,
     talk: Option<Talk>,
     /// Whose turn it is to say something.
     turn: usize,
+    /// Comments that were due before are not timed.
+    timed_from: Option<Instant>,
     measured: Option<(Duration, Instant)>,
     tally: Tally,
 }
@@ -107,11 +111,13 @@ impl Worker {
             pending: HashMap::new(),
             known: HashMap::new(),
             epochs: HashMap::new(),
+            inflater: Inflater::new(),
             discount: None,
             next_id: 1,
             luck: Luck::new(seed),
             talk: None,
             turn: 0,
+            timed_from: None,
             measured: None,
             tally: Tally::default(),
         })
@@ -160,8 +166,7 @@ impl Worker {
     fn show(&self) {
         self.live.deltas.store(self.tally.deltas, Ordering::Relaxed);
         self.live.bytes.store(self.tally.bytes, Ordering::Relaxed);
-        let deliveries = self.tally.deliveries.count();
-        self.live.deliveries.store(deliveries, Ordering::Relaxed);
+        self.live.deliveries.store(self.tally.delivered, Ordering::Relaxed);
     }
 
     /// How long nothing is due.
@@ -184,13 +189,8 @@ impl Worker {
                     self.come_at(viewer, from + spread(within, viewer, count), Coming::First);
                 }
             }
-            Order::Talk { from, until } => {
-                let Course {
-                    comments,
-                    likes,
-                    threads,
-                    ..
-                } = *self.course;
+            Order::Talk { from, until, comments } => {
+                let Course { likes, threads, .. } = *self.course;
                 // Each message has on average so many taps.
                 let messages = likes / (f64::from(TAPS + 1) / 2.0);
                 self.talk = Some(Talk {
@@ -232,7 +232,18 @@ impl Worker {
                     }
                 }
             }
+            Order::Leave => {
+                for viewer in 0..count {
+                    if self.watches(viewer) {
+                        self.cut(viewer);
+                    }
+                }
+            }
             Order::AskAgain => self.ask_again(),
+            Order::TimeFrom(from) => {
+                self.timed_from = Some(from);
+                self.tally.deliveries = Times::default();
+            }
             Order::Measure(true) => self.measured = Some((cpu_time(), Instant::now())),
             Order::Measure(false) => {
                 if let Some((cpu, from)) = self.measured.take() {

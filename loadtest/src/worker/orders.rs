@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use hubbub::protocol::Encoding;
 use hubbub::room::{Key, Offset, RoomId};
 
 use crate::talk::Marks;
+use crate::wire::Form;
 
 /// What all threads share.
 #[derive(Debug)]
@@ -18,11 +18,10 @@ pub(crate) struct Course {
     pub(crate) authority: String,
     /// The viewers are spread over them in turn.
     pub(crate) rooms: Vec<RoomId>,
-    pub(crate) encoding: Encoding,
+    pub(crate) form: Form,
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) threads: u32,
     pub(crate) seed: u64,
-    pub(crate) comments: f64,
     pub(crate) likes: f64,
     pub(crate) marks: Marks,
     /// The run's time 0, from which comments' marks count.
@@ -36,8 +35,16 @@ pub(crate) struct Course {
 pub(crate) enum Order {
     /// All come, evenly within the time.
     Join { from: Instant, within: Duration },
-    /// They comment and like.
-    Talk { from: Instant, until: Instant },
+    /// They comment, all together so often a second, and like.
+    Talk {
+        from: Instant,
+        until: Instant,
+        comments: f64,
+    },
+    /// Times are taken of what is due from then on, and forgotten of what was due before.
+    TimeFrom(Instant),
+    /// All are cut off, and stay away.
+    Leave,
     /// All enter a draw, evenly within the time.
     Enter { draw: Key, from: Instant, within: Duration },
     /// So many of this thread claim, evenly within the time.

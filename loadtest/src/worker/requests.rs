@@ -93,8 +93,8 @@ impl Worker {
     }
 
     pub(super) fn send(&mut self, viewer: usize, id: Option<u64>, cmd: &'static str, args: &impl Serialize) -> bool {
-        let payload = self.course.encoding.encode(&Outgoing { id, cmd, args });
-        let opcode = match self.course.encoding {
+        let payload = self.course.form.encoding.encode(&Outgoing { id, cmd, args });
+        let opcode = match self.course.form.encoding {
             Encoding::Json => Opcode::Text,
             Encoding::MessagePack => Opcode::Binary,
         };

@@ -61,7 +61,7 @@ impl Worker {
             return;
         }
         viewers[viewer].stage = Stage::Upgrading;
-        let request = handshake::request(&course.authority, &course.rooms[room], course.encoding);
+        let request = handshake::request(&course.authority, &course.rooms[room], course.form);
         self.write_raw(viewer, &request);
     }
 
@@ -105,7 +105,7 @@ impl Worker {
     fn take_in(&mut self, viewer: usize, bytes: &[u8]) -> Option<usize> {
         let mut taken = 0;
         if self.viewers[viewer].stage == Stage::Upgrading {
-            match handshake::answer(bytes, self.course.encoding) {
+            match handshake::answer(bytes, self.course.form) {
                 handshake::Answer::Incomplete => return Some(0),
                 handshake::Answer::Refused(why) => {
                     self.failed(viewer, &why);
@@ -118,7 +118,7 @@ impl Worker {
         }
         let now = Instant::now();
         while self.viewers[viewer].stream.is_some() {
-            let frame = match frame::next(&bytes[taken..]) {
+            let frame = match frame::next(&bytes[taken..], self.course.form.compressed) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Some(taken),
                 Err(bad) => {
@@ -132,6 +132,14 @@ impl Worker {
             };
             taken += frame.length;
             match frame.opcode {
+                Opcode::Text | Opcode::Binary if frame.compressed => match self.inflater.inflate(frame.payload) {
+                    Some(payload) => self.message(viewer, &payload, frame.length, now),
+                    None => {
+                        let number = self.number(viewer);
+                        let example = || format!("viewer {number}: it cannot be inflated");
+                        self.tally.faults.note(Fault::BadMessage, example);
+                    }
+                },
                 Opcode::Text | Opcode::Binary => self.message(viewer, frame.payload, frame.length, now),
                 Opcode::Ping => drop(self.write(viewer, Opcode::Pong, frame.payload)),
                 Opcode::Pong => {}

@@ -12,6 +12,7 @@ use hubbub::room::RoomId;
 
 use super::*;
 use crate::talk::Marks;
+use crate::wire::Form;
 
 const JOINED: &str = r#"{"joined":{"re":0,"room":"fake-room","now":1,"epoch":7,"resumed":false,"mine":{}}}"#;
 const RESUMED: &str = r#"{"joined":{"re":0,"room":"fake-room","now":1,"epoch":7,"resumed":true,"mine":{}}}"#;
@@ -66,11 +67,13 @@ fn found(scripts: Vec<Vec<Vec<String>>>) -> String {
         server: listener.local_addr().unwrap(),
         authority: "fake".to_owned(),
         rooms: vec![RoomId::new("fake-room").unwrap()],
-        encoding: Encoding::Json,
+        form: Form {
+            encoding: Encoding::Json,
+            compressed: false,
+        },
         sources: Vec::new(),
         threads: 1,
         seed: 1,
-        comments: 0.0,
         likes: 0.0,
         marks: Marks::new("test"),
         start: Instant::now(),
