@@ -86,6 +86,9 @@ struct ServeArguments {
     /// Checks the configuration and ends.
     #[arg(long)]
     check_config: bool,
+    /// Sends back on /ws/echo what comes there: for `tests/conformance` alone.
+    #[arg(long, hide = true)]
+    echo: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         println!("the configuration is good");
         return Ok(());
     }
+    config.echo = arguments.echo;
     telemetry::log(config.log, &config.log_filter).map_err(Failure::other)?;
     let file_limit = serve::raise_file_limit(&mut config);
     tracing::info!(

@@ -56,6 +56,8 @@ pub struct Config {
     pub unattended: Duration,
     /// Whether rates of comments and likes are checked.
     pub rates: bool,
+    /// Whether `/ws/echo` sends back what it gets: for conformance suites, and no option of a file.
+    pub echo: bool,
     /// How long a message may be held back in a big room, so that one write brings several.
     pub linger_max: Duration,
     /// Whether WebSockets are compressed whose clients offer it.
@@ -64,6 +66,8 @@ pub struct Config {
     pub header_timeout: Duration,
     /// How long a WebSocket may take nothing while something waits for it.
     pub stall_timeout: Duration,
+    /// The time between two pings to a WebSocket.
+    pub ping_interval: Duration,
     /// How the log is written.
     pub log: LogFormat,
     /// What is logged.
@@ -79,7 +83,9 @@ impl Config {
             display_budget: self.display_budget,
             unattended_ms: self.unattended.as_millis() as u64,
             rates: self.rates,
+            echo: self.echo,
             stall_ms: self.stall_timeout.as_millis() as u64,
+            ping_ms: self.ping_interval.as_millis() as u64,
             linger_max: self.linger_max,
         }
     }

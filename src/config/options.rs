@@ -223,6 +223,13 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_timeout_ms: Option<u64>,
 
+    /// Milliseconds between two pings to each WebSocket; one from which nothing was heard for two of them is closed and
+    /// told to come back. Default 25000, 2000 to 120000. Few: phones wake up for it. Many: dead connections hold
+    /// their places, and proxies that end what is idle end it.
+    #[arg(long, env = "HUBBUB_PING_INTERVAL_MS", value_name = "MS", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ping_interval_ms: Option<u64>,
+
     /// How the log is written, to standard error. Default pretty.
     #[arg(long, env = "HUBBUB_LOG", value_name = "FORMAT", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -341,6 +348,7 @@ impl Options {
             compression: self.compression.or(below.compression),
             header_timeout_ms: self.header_timeout_ms.or(below.header_timeout_ms),
             stall_timeout_ms: self.stall_timeout_ms.or(below.stall_timeout_ms),
+            ping_interval_ms: self.ping_interval_ms.or(below.ping_interval_ms),
             log: self.log.or(below.log),
             log_filter: self.log_filter.or(below.log_filter),
         }
@@ -394,6 +402,7 @@ impl Options {
                     )?,
             ),
             rates: !self.no_rates.unwrap_or(false),
+            echo: false,
             linger_max: Duration::from_millis(within("--linger-max-ms", self.linger_max_ms.unwrap_or(80), 0, 1_000)?),
             compression: self.compression.unwrap_or(false),
             header_timeout: Duration::from_millis(within(
@@ -407,6 +416,12 @@ impl Options {
                 self.stall_timeout_ms.unwrap_or(30_000),
                 1_000,
                 600_000,
+            )?),
+            ping_interval: Duration::from_millis(within(
+                "--ping-interval-ms",
+                self.ping_interval_ms.unwrap_or(25_000),
+                2_000,
+                120_000,
             )?),
             log: self.log.unwrap_or_default(),
             log_filter: checked_filter(self.log_filter.unwrap_or_else(|| "info".to_owned()))?,
@@ -460,6 +475,7 @@ impl From<&Config> for Options {
             compression: Some(config.compression),
             header_timeout_ms: Some(config.header_timeout.as_millis() as u64),
             stall_timeout_ms: Some(config.stall_timeout.as_millis() as u64),
+            ping_interval_ms: Some(config.ping_interval.as_millis() as u64),
             log: Some(config.log),
             log_filter: Some(config.log_filter.clone()),
         }

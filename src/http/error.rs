@@ -96,6 +96,9 @@ pub enum Handshake {
     /// The key is missing or is not 16 bytes in base64.
     #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
     Key,
+    /// It has a body, of which it is not said what it would mean.
+    #[error("a handshake has no body")]
+    Body,
     /// The list of extensions cannot be read (RFC 6455, 9.1).
     #[error("Sec-WebSocket-Extensions must be a list of extensions")]
     Extensions,
@@ -109,7 +112,7 @@ impl Handshake {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
-            Self::Key | Self::Extensions => StatusCode::BAD_REQUEST,
+            Self::Body | Self::Key | Self::Extensions => StatusCode::BAD_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
         }
     }
@@ -119,6 +122,7 @@ impl Handshake {
             Self::Method => "method_not_allowed",
             Self::NoUpgrade => "upgrade_required",
             Self::Version => "bad_version",
+            Self::Body => "bad_body",
             Self::Key => "bad_key",
             Self::Extensions => "bad_extensions",
             Self::ForeignOrigin => "foreign_origin",
@@ -131,7 +135,7 @@ impl Handshake {
             Self::Method => Some((ALLOW, HeaderValue::from_static("GET"))),
             Self::NoUpgrade => Some((UPGRADE, HeaderValue::from_static("websocket"))),
             Self::Version => Some((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
-            Self::Key | Self::Extensions | Self::ForeignOrigin => None,
+            Self::Body | Self::Key | Self::Extensions | Self::ForeignOrigin => None,
         }
     }
 }

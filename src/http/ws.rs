@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
@@ -45,6 +45,9 @@ pub(super) async fn open(
     mut request: Request,
 ) -> Result<Response, Error> {
     let greeting = greet(request.method(), request.version(), request.headers())?;
+    if !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING) {
+        return Err(Handshake::Body.into());
+    }
     let deflate = match app.config.compression {
         true => extensions::accept(request.headers())?,
         false => None,

@@ -23,7 +23,6 @@ use super::deflate::Wire;
 use super::driver::Driver;
 use super::ending;
 use super::feed::{Feed, Ring, SLOTS};
-use super::reader::Reader;
 use super::requests::Inbound;
 use super::room_handle::RoomHandle;
 use crate::protocol::{Close, Message};
@@ -198,7 +197,7 @@ pub(super) enum Turn {
 impl Connection {
     pub(super) fn new(
         socket: TcpStream,
-        reader: Reader,
+        inbound: Inbound,
         wire: Wire,
         handle: Arc<RoomHandle>,
         feed: Arc<Feed>,
@@ -223,7 +222,7 @@ impl Connection {
             driver,
             bell: Waker::from(Arc::new(Bell(Weak::clone(connection)))),
             rung: AtomicBool::new(false),
-            inbound: Mutex::new(Inbound::new(reader)),
+            inbound: Mutex::new(inbound),
             outbox: Mutex::new(outbox),
             nudged: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
@@ -335,10 +334,20 @@ impl Connection {
 
     /// The other side closed, and this is the answer: nothing follows it.
     pub(super) fn close_answered(&self, frame: Bytes) {
+        self.end(frame, Some(Close::Normal));
+    }
+
+    /// The other side has hung up without a word. Mostly nobody is there; who only ended its own half, which breaks
+    /// the protocol, can still read that.
+    pub(super) fn hang_up(&self) {
+        self.end(ending::close_frame(Close::Protocol), None);
+    }
+
+    fn end(&self, frame: Bytes, closed: Option<Close>) {
         let mut outbox = self.outbox.lock();
         if outbox.phase == Phase::Open {
             outbox.phase = Phase::Closing;
-            outbox.closed = Some(Close::Normal);
+            outbox.closed = closed;
             outbox.follow = Follow::Not;
             outbox.own().push(frame);
         }

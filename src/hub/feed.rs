@@ -68,7 +68,7 @@ impl Shared {
 }
 
 /// Marks a compressed message (RFC 7692, 6).
-const RSV1: u8 = 0x40;
+pub(super) const RSV1: u8 = 0x40;
 
 /// A message as one unfragmented server frame (RFC 6455, 5.2).
 pub(super) fn frame(encoding: Encoding, message: &Message) -> Bytes {

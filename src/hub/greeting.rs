@@ -13,9 +13,9 @@ use super::deflate::Wire;
 use super::feed::frame;
 use super::mailbox::{Joining, Lane, Work};
 use super::reader::{Heard, Reader};
-use super::requests::CONTROLS_PER_SECOND;
+use super::requests::{CONTROLS_PER_SECOND, Inbound};
 use super::room_handle::RoomHandle;
-use super::{CommandError, Hub, Opened, address, ending, luck};
+use super::{CommandError, Hub, Opened, address, echo, ending, luck};
 use crate::auth::{Identity, VIEWER_MS};
 use crate::protocol::{Close, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
 use crate::room::audience::Visitor;
@@ -33,6 +33,9 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) 
     hub.metrics.connections.inc();
     hub.metrics.connections_opened.inc();
     let mut reader = Reader::new(opened.early.clone(), opened.wire);
+    if echo::is_asked(&hub, &opened) {
+        return echo::serve(&hub, socket, reader, opened).await;
+    }
     let greeted = match timeout(HELLO, greet(&mut socket, &mut reader, opened.wire)).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Some(Close::NoHello)),
@@ -65,6 +68,7 @@ async fn greet(socket: &mut TcpStream, reader: &mut Reader, wire: Wire) -> Resul
                 continue;
             }
             Heard::Control => return Err(Some(Close::Flood)),
+            Heard::WrongKind(_) => return Err(Some(Close::WrongKind)),
             Heard::Nothing => {
                 socket.readable().await.map_err(|_| None)?;
                 continue;
@@ -72,6 +76,10 @@ async fn greet(socket: &mut TcpStream, reader: &mut Reader, wire: Wire) -> Resul
             Heard::Closed(answer) => {
                 socket.write_all(&answer).await.map_err(|_| None)?;
                 ending::linger(socket).await;
+                return Err(None);
+            }
+            Heard::Ended => {
+                ending::turn_away(socket, Close::Protocol).await;
                 return Err(None);
             }
             Heard::Gone => return Err(None),
@@ -220,7 +228,8 @@ fn join(hub: &Hub, socket: TcpStream, reader: Reader, admitted: Admitted, opened
     };
     let feed = Arc::clone(handle.feed(hello.feed));
     let mailbox = Arc::clone(&handle);
-    let connection = Connection::new(socket, reader, opened.wire, handle, feed, holder, hub.driver());
+    let inbound = Inbound::new(reader);
+    let connection = Connection::new(socket, inbound, opened.wire, handle, feed, holder, hub.driver());
     let work = Work::Join {
         connection: Joining::new(connection),
         joined,

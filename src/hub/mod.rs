@@ -6,6 +6,7 @@ mod connection;
 mod count;
 mod deflate;
 mod driver;
+mod echo;
 mod ending;
 mod feed;
 mod greeting;
@@ -64,8 +65,12 @@ pub struct Limits {
     pub unattended_ms: u64,
     /// Checks rates of comments and likes: off only for benches.
     pub rates: bool,
+    /// Serves `/ws/echo`, which sends back what it gets: only for conformance suites.
+    pub echo: bool,
     /// How long a full socket may take nothing before it is closed, ms.
     pub stall_ms: u64,
+    /// The time between two pings to a connection, ms.
+    pub ping_ms: u64,
     /// How long a pass over a big audience may wait for more to send, see `hub::pass`.
     pub linger_max: Duration,
 }

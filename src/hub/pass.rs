@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::{sleep_until, timeout};
 
+use super::Limits;
 use super::burst::Bursts;
 use super::connection::{Connection, Flushed, Written};
 use super::feed::{Feed, Shared, raw_frame};
@@ -29,10 +30,10 @@ const LINGER: u32 = 4;
 const FEW: u64 = 2;
 /// How often connections are looked after.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Between two pings; each connection's are shifted by up to a fifth.
-const PING_MS: u64 = 25_000;
-/// A connection from which nothing was heard for two pings is gone.
-const SILENT_MS: u64 = 2 * PING_MS + 5_000;
+/// A connection from which nothing was heard for so many intervals between pings is gone.
+const SILENT_PINGS: u64 = 2;
+/// Each connection's pings are early by up to this part of the interval, so that not all are due at once.
+const PING_SHIFT: u64 = 5;
 /// Pages that are asked what they have, by all passes together.
 const SAMPLE: u32 = 200;
 
@@ -159,7 +160,7 @@ fn sweep(handle: &RoomHandle, feed: &Feed, connections: &[Arc<Connection>]) {
 }
 
 fn look_after(handle: &RoomHandle, connection: &Connection, index: u64, now: Timestamp, ping: &Bytes) {
-    let stall_ms = handle.hub.limits.stall_ms;
+    let Limits { stall_ms, ping_ms, .. } = handle.hub.limits;
     let expired = connection.expires_at().is_some_and(|at| at <= now);
     let revoked = matches!(connection.actor(), Actor::Operator(person) if handle.hub.auth.is_revoked(*person));
     let since = |at: &std::sync::atomic::AtomicU64| now.since(Timestamp(at.load(Ordering::Relaxed)));
@@ -170,9 +171,9 @@ fn look_after(handle: &RoomHandle, connection: &Connection, index: u64, now: Tim
     } else if connection.is_blocked() && since(&connection.written_at) > stall_ms {
         tracing::debug!(room = %handle.id, stall_ms, "a connection that takes nothing is closed (--stall-timeout-ms)");
         connection.close(Close::Slow);
-    } else if since(&connection.heard_at) > SILENT_MS {
+    } else if since(&connection.heard_at) > SILENT_PINGS * ping_ms {
         connection.close(Close::Silent);
-    } else if since(&connection.pinged_at) > PING_MS - (index * 7_919) % (PING_MS / 5) {
+    } else if since(&connection.pinged_at) > ping_ms - (index * 7_919) % (ping_ms / PING_SHIFT) {
         connection.pinged_at.store(now.0, Ordering::Relaxed);
         connection.queue(ping.clone());
     }

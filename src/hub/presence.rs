@@ -143,7 +143,7 @@ impl Presence {
 
     /// Nobody is here, and nobody is expected back.
     pub(super) fn is_empty(&self) -> bool {
-        self.here.is_empty() && !self.changed()
+        self.here.is_empty() && self.uncounted.is_empty() && !self.changed()
     }
 
     /// More changes wait than one pulse takes.

@@ -16,8 +16,11 @@ use crate::protocol::{Close, Encoding, MESSAGE_BYTES_MAX};
 
 /// Read at a time: a few comments.
 const READ_BYTES: usize = 1024;
-/// Read for one message, with all its fragments and what they are framed in: twice the largest message.
-const READ_BUDGET: usize = 2 * MESSAGE_BYTES_MAX;
+/// Read for one message, with all its fragments and what they are framed in: two of the largest frames, so that two
+/// that are too big together are known as that; more is fragments without end.
+const READ_BUDGET: usize = 2 * (MESSAGE_BYTES_MAX + FRAME_HEADER_MAX);
+/// RFC 6455, 5.2.
+const FRAME_HEADER_MAX: usize = 14;
 
 /// Reads frames; knows nothing of writing.
 pub(super) struct Reader(Option<Box<Reading>>);
@@ -48,12 +51,16 @@ struct Inflating {
 pub(super) enum Heard {
     /// A message of the right kind.
     Message(Bytes),
+    /// A message of the kind that the subprotocol does not have.
+    WrongKind(Bytes),
     /// A control frame.
     Control,
     /// Nothing more at the moment.
     Nothing,
     /// The other side closed; these bytes answer it.
     Closed(Vec<u8>),
+    /// The other side has ended its half without a close frame: it may still read.
+    Ended,
     /// The socket is dead.
     Gone,
     /// A breach of the protocol.
@@ -88,8 +95,10 @@ impl Reader {
         let heard = match read {
             Ok(frame) => heard(frame, wire.encoding),
             Err(_) if let Some(close) = breach => Heard::Breach(close),
-            Err(_) if budget == 0 => Heard::Breach(Close::Flood),
-            Err(error) => failed(error),
+            Err(error) => match failed(error) {
+                Heard::Nothing if budget == 0 => Heard::Breach(Close::Flood),
+                heard => heard,
+            },
         };
         // Nothing waits in the context: it has said that it needs more, and the last message was whole.
         if matches!(heard, Heard::Nothing) && reading.is_idle() {
@@ -103,7 +112,8 @@ fn heard(frame: Frame, encoding: Encoding) -> Heard {
     match (frame, encoding) {
         (Frame::Text(text), Encoding::Json) => Heard::Message(text.into()),
         (Frame::Binary(bytes), Encoding::MessagePack) => Heard::Message(bytes),
-        (Frame::Text(_) | Frame::Binary(_), _) => Heard::Breach(Close::WrongKind),
+        (Frame::Text(text), Encoding::MessagePack) => Heard::WrongKind(text.into()),
+        (Frame::Binary(bytes), Encoding::Json) => Heard::WrongKind(bytes),
         _ => Heard::Control,
     }
 }
@@ -113,7 +123,7 @@ fn failed(error: tungstenite::Error) -> Heard {
     match error {
         Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
         Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => Heard::Gone,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Heard::Gone,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Heard::Ended,
         Error::Capacity(_) => Heard::Breach(Close::TooBig),
         Error::Utf8(_) => Heard::Breach(Close::NotUtf8),
         _ => Heard::Breach(Close::Protocol),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::CommandError;
 use super::connection::Connection;
 use super::mailbox::{Lane, Refused, Reply, Work};
 use super::reader::{Heard, Reader};
 use super::task::problem;
+use super::{CommandError, echo};
 use crate::protocol::{Close, Message, Numbered, Problem, Request};
 use crate::room::{Command, Refusal, Timestamp};
 
@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     rates: Rates,
     /// Something may still come.
     pub(super) open: bool,
+    /// Messages go back as they came, see [`echo`].
+    echoes: bool,
 }
 
 impl Inbound {
@@ -41,6 +43,15 @@ impl Inbound {
             reader,
             rates: Rates::new(),
             open: true,
+            echoes: false,
+        }
+    }
+
+    /// Sends back what it reads.
+    pub(super) fn echoing(reader: Reader) -> Self {
+        Self {
+            echoes: true,
+            ..Self::new(reader)
         }
     }
 }
@@ -80,11 +91,14 @@ impl Rates {
 
 /// Reads what there is, as much as one connection may at a time.
 pub(super) fn read(connection: &Arc<Connection>, inbound: &mut Inbound) {
-    inbound.open = read_some(connection, &mut inbound.reader, &mut inbound.rates);
+    inbound.open = read_some(connection, inbound);
 }
 
 /// Says whether reading goes on.
-fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rates) -> bool {
+fn read_some(connection: &Arc<Connection>, inbound: &mut Inbound) -> bool {
+    let Inbound {
+        reader, rates, echoes, ..
+    } = inbound;
     let now = connection.handle.hub.clock.now();
     rates.refill(now);
     for _ in 0..MESSAGES {
@@ -93,6 +107,8 @@ fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rate
             connection.queue(replies.into());
         }
         match heard {
+            Heard::Message(message) if *echoes => echo::give_back(connection, true, &message),
+            Heard::WrongKind(message) if *echoes => echo::give_back(connection, false, &message),
             Heard::Message(message) => handle_message(connection, &message, rates, now),
             Heard::Control => rates.controls += 1,
             Heard::Nothing => return true,
@@ -100,8 +116,16 @@ fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rate
                 connection.close_answered(answer.into());
                 return false;
             }
+            Heard::Ended => {
+                connection.hang_up();
+                return false;
+            }
             Heard::Gone => {
                 connection.abandon();
+                return false;
+            }
+            Heard::WrongKind(_) => {
+                connection.close(Close::WrongKind);
                 return false;
             }
             Heard::Breach(close) => {

@@ -1,12 +1,14 @@
 //! What a server takes from strangers, and no more.
 
+use std::time::Duration;
+
 use hubbub::config::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::support::PATIENCE;
-use crate::support::raw::{ask, close_code, get, hello, websocket};
+use crate::support::raw::{ask, close_code, get, handshake, hello, websocket};
 use crate::support::server::Server;
 
 async fn is_cut(mut socket: TcpStream) {
@@ -28,6 +30,20 @@ async fn who_says_nothing_or_half_a_head_is_cut() {
         .await
         .expect("writes");
     is_cut(half).await;
+    let mut dribbles = TcpStream::connect(server.address).await.expect("connects");
+    let drops = async {
+        let mut ticks = interval(Duration::from_millis(20));
+        for byte in b"GET /healthz HTTP/1.1\r\nX-Long: ".iter().chain([b'x'; 1_000].iter()) {
+            ticks.tick().await;
+            // Until it is cut.
+            if dribbles.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(5), drops)
+        .await
+        .expect("each byte gives it no more time");
     assert_eq!(server.plain("/healthz").await.status, 200);
 }
 
@@ -46,6 +62,10 @@ async fn a_body_whose_end_can_be_read_in_two_ways_is_refused() {
     let request = "POST /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\
                    Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(ask(server.address, request).await.status, 400);
+    for body in ["Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let answer = ask(server.address, &handshake(server.address, "lipsticks", body)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_body"), "{body}");
+    }
 }
 
 #[tokio::test]

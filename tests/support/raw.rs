@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -132,13 +132,13 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The server's next frame; `None` where the socket ended.
-pub(crate) async fn frame(socket: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+pub(crate) async fn frame(socket: &mut (impl AsyncRead + Unpin)) -> Option<(u8, Vec<u8>)> {
     let (first, payload) = marked_frame(socket).await?;
     Some((first & 0x0f, payload))
 }
 
 /// As [`frame`], with the whole first byte.
-pub(crate) async fn marked_frame(socket: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+pub(crate) async fn marked_frame(socket: &mut (impl AsyncRead + Unpin)) -> Option<(u8, Vec<u8>)> {
     let first = socket.read_u8().await.ok()?;
     let length = match socket.read_u8().await.ok()? {
         126 => usize::from(socket.read_u16().await.ok()?),

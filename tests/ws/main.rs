@@ -15,3 +15,4 @@ mod late;
 mod rush;
 mod show;
 mod slow;
+mod timing;
