@@ -7,6 +7,7 @@ mod serve;
 mod supervisor;
 mod token;
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -143,8 +144,13 @@ pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            print!("{}", error.render().ansi());
+            // Whoever reads it may stop early.
+            let _ = error.print();
             return ExitCode::SUCCESS;
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprintln!("hubbub: a command is missing; `--help` lists them");
+            return ExitCode::from(EXIT_USAGE);
         }
         Err(error) => {
             eprintln!("hubbub: {}", first_sentence(&error));
@@ -156,10 +162,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Token { kind } => token::run(kind),
         Command::Health(configured) => health::run(configured),
-        Command::Print { what } => {
-            print::run(what);
-            Ok(())
-        }
+        Command::Print { what } => write_out(&print::text(what)),
         Command::VerifyDraw { transcript } => verify_draw(&transcript),
     };
     match done {
@@ -180,6 +183,17 @@ fn first_sentence(error: &clap::Error) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
     lines.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+/// Writes to standard output, of which whoever reads it may want only the beginning.
+fn write_out(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::other(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn verify_draw(transcript: &Path) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use fast_qr::QRBuilder;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, ServeArguments, supervisor, token};
+use super::{Failure, ServeArguments, supervisor, token, write_out};
 use crate::config::{Config, reachable};
 use crate::journal::sqlite;
 use crate::serve::{self, Serving};
@@ -16,8 +16,7 @@ use crate::telemetry;
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mut config = arguments.configured.read()?;
     if arguments.print_config {
-        print!("{config}");
-        return Ok(());
+        return write_out(&config.to_string());
     }
     if arguments.check_config {
         println!("the configuration is good");

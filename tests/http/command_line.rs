@@ -44,6 +44,7 @@ fn a_wrong_configuration_is_one_sentence_and_status_64() {
             "the algorithm of the store's key is",
         ),
         (vec!["health", "--listen", "x"], "invalid value 'x'"),
+        (vec!["print"], "a command is missing"),
     ] {
         let (status, stdout, stderr) = ended(hubbub(&arguments));
         assert_eq!(status, Some(64), "{arguments:?}: {stderr}");
@@ -53,6 +54,19 @@ fn a_wrong_configuration_is_one_sentence_and_status_64() {
         );
         assert_eq!(stderr.trim_end().lines().count(), 1, "{arguments:?}: {stderr}");
         assert!(stdout.is_empty(), "{arguments:?}: {stdout}");
+    }
+}
+
+#[test]
+fn who_reads_only_the_beginning_of_what_is_printed_gets_no_complaint() {
+    for arguments in [&["print", "grafana-dashboard"][..], &["--print-config"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = hubbub(arguments);
+        command.stdout(writer).stderr(Stdio::piped());
+        let ended = command.spawn().expect("starts").wait_with_output().expect("ends");
+        let complaint = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), &*complaint), (Some(0), ""), "{arguments:?}");
     }
 }
 

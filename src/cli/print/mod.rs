@@ -21,12 +21,13 @@ const ALERT_RULES: &str = include_str!("alerts.yml");
 const SYSTEMD_UNIT: &str = include_str!("hubbub.service");
 const COMPOSE: &str = include_str!("compose.yml");
 
-pub(super) fn run(what: Printed) {
+/// The text of it, with its last line's end.
+pub(super) fn text(what: Printed) -> String {
     match what {
-        Printed::GrafanaDashboard => println!("{:#}", dashboard::dashboard()),
-        Printed::AlertRules => print!("{ALERT_RULES}"),
-        Printed::SystemdUnit => print!("{SYSTEMD_UNIT}"),
-        Printed::Compose => print!("{}", compose()),
+        Printed::GrafanaDashboard => format!("{:#}\n", dashboard::dashboard()),
+        Printed::AlertRules => ALERT_RULES.to_owned(),
+        Printed::SystemdUnit => SYSTEMD_UNIT.to_owned(),
+        Printed::Compose => compose(),
     }
 }
 
