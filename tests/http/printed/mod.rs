@@ -5,6 +5,7 @@ mod prometheus;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -183,4 +184,22 @@ fn the_unit_has_time_to_drain_files_for_its_connections_and_options_that_exist()
     assert_eq!(variable, ("HUBBUB_DATA", format!("/var/lib/{state}").as_str()));
     assert_eq!(value("RestartPreventExitStatus="), "64");
     assert_eq!(value("ExecStart="), "/usr/local/bin/hubbub serve");
+}
+
+#[test]
+fn systemd_takes_the_unit_and_finds_little_that_it_leaves_open() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let unit = printed("systemd-unit").replace("/usr/local/bin/hubbub", env!("CARGO_BIN_EXE_hubbub"));
+    let file = folder.path().join("hubbub.service");
+    std::fs::write(&file, unit).expect("writes");
+    // The threshold is in tenths: 1.5 of 10.
+    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=15"]] {
+        match Command::new("systemd-analyze").args(arguments).arg(&file).output() {
+            Ok(told) => {
+                let complaint = String::from_utf8_lossy(&told.stderr);
+                assert_eq!((told.status.code(), &*complaint), (Some(0), ""), "{arguments:?}");
+            }
+            Err(error) => eprintln!("not tested: systemd-analyze cannot be run: {error}"),
+        }
+    }
 }
