@@ -7,6 +7,7 @@ mod bounds;
 mod command_line;
 mod demo;
 mod handshake;
+mod headers;
 mod nginx;
 mod pages;
 mod printed;

@@ -60,6 +60,11 @@ impl Server {
         self.restart_after(async |_| {}).await
     }
 
+    /// Stops, and starts again on the same data with other options.
+    pub(crate) async fn restart_with(self, options: Options) -> Self {
+        Self { options, ..self }.restart().await
+    }
+
     /// Stops, has something done to the data, and starts again on it.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Path)) -> Self {
         self.serving.stop(Duration::from_secs(5)).await;
