@@ -78,7 +78,7 @@ async fn every_page_and_every_answer_of_the_api_carries_the_safe_headers() {
     let document = server.get("/openapi.json", "").await.is(200);
     for (path, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("operations").keys() {
-            let path = path.replace("{room}", "lipsticks").replace('{', "").replace('}', "");
+            let path = path.replace("{room}", "lipsticks").replace(['{', '}'], "");
             for token in ["", &host] {
                 let head = format!(
                     "{} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 0\r\n",

@@ -109,3 +109,38 @@ async fn a_flood_is_refused_and_then_closed() {
     assert_eq!(over, Over::Closed(1008));
     Client::others_are_served(server.address, "show").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_is_none_is_a_bad_field_and_the_next_hello_is_heard() {
+    let server = Process::start(&[]);
+    server.live_room("show").await;
+    server.live_room("other").await;
+    let mut socket = connect(server.address, "show").await;
+    for cursor in [
+        r#"{"epoch":1,"offset":-1}"#,
+        r#"{"epoch":1,"offset":18446744073709551616}"#,
+        r#"{"epoch":1,"offset":"abc"}"#,
+        r#"{"epoch":1,"offset":1.5}"#,
+        r#"{"epoch":1}"#,
+        r#"{"epoch":1,"offset":1,"more":1}"#,
+        "7",
+        "[]",
+    ] {
+        let hello = format!(r#"{{"id":1,"cmd":"hello","args":{{"cursor":{cursor}}}}}"#);
+        socket.send(Frame::text(hello)).await.expect("the socket stays open");
+        match read(&mut socket, Encoding::Json).await.expect("an answer") {
+            Message::Err(problem) => assert_eq!(problem.code, "bad_field", "{cursor}"),
+            other => panic!("{cursor} was answered {other:?}"),
+        }
+    }
+    let elsewhere = Client::viewer(server.address, "other", "Ann").await;
+    let cursor = json!({"epoch": elsewhere.cursor.epoch, "offset": 1});
+    let hello = json!({"id": 2, "cmd": "hello", "args": {"cursor": cursor}}).to_string();
+    socket.send(Frame::text(hello)).await.expect("the socket stays open");
+    match read(&mut socket, Encoding::Json).await.expect("an answer") {
+        Message::Joined(joined) => assert!(!joined.resumed, "another room's epoch"),
+        other => panic!("{other:?}"),
+    }
+    let afresh = read(&mut socket, Encoding::Json).await.expect("a keyframe");
+    assert!(matches!(afresh, Message::Keyframe(_)), "{afresh:?}");
+}
