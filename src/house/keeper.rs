@@ -143,8 +143,7 @@ impl Log {
             }
             for record in records {
                 epoch = Some(record.epoch);
-                let events: Vec<Event> = events(&record)?;
-                events.iter().for_each(|event| house.apply(event, record.at));
+                house.fold(&record)?;
             }
         }
     }
@@ -172,14 +171,6 @@ impl Log {
             contacts: Vec::new(),
         }
     }
-}
-
-fn events(record: &Record) -> Result<Vec<Event>, ReadError> {
-    serde_json::from_slice(&record.events).map_err(|error| ReadError::Damaged {
-        stream: HOUSE.to_owned(),
-        offset: record.first,
-        reason: error.to_string(),
-    })
 }
 
 #[cfg(test)]

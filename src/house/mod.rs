@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use keeper::{Keeper, NotDone};
 
 use crate::auth::STORE_MS;
+use crate::journal::{HOUSE, ReadError, Record};
 use crate::room::staff::DEVICE_MS;
 use crate::room::{Offset, PersonId, Timestamp};
 
@@ -122,6 +123,21 @@ impl House {
             return Err(Refusal::Full);
         }
         Ok(Some(event))
+    }
+
+    /// Folds a batch in.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Damaged`] where it does not say what this program reads.
+    pub(crate) fn fold(&mut self, record: &Record) -> Result<(), ReadError> {
+        let events: Vec<Event> = serde_json::from_slice(&record.events).map_err(|error| ReadError::Damaged {
+            stream: HOUSE.to_owned(),
+            offset: record.first,
+            reason: error.to_string(),
+        })?;
+        events.iter().for_each(|event| self.apply(event, record.at));
+        Ok(())
     }
 
     /// Folds an event in. `at` is the time of its batch.

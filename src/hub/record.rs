@@ -17,7 +17,8 @@ use crate::journal::Record;
 use crate::room::{Event, Luck, Offset, Personal, Room, Timestamp, ViewerNo};
 
 /// One personal field, beside the events.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Field {
     /// Whom it is about, if the event itself says so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,24 +34,24 @@ struct Field {
 /// A record that does not say what the core can read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the batch at offset {offset} cannot be read: {reason}")]
-pub(super) struct Unreadable {
+pub(crate) struct Unreadable {
     /// First offset of the record.
-    pub(super) offset: Offset,
+    pub(crate) offset: Offset,
     /// What does not fit.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 /// What a batch is called and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    pub(super) batch: u128,
-    pub(super) epoch: u64,
-    pub(super) first: Offset,
-    pub(super) at: Timestamp,
+pub(crate) struct Header {
+    pub(crate) batch: u128,
+    pub(crate) epoch: u64,
+    pub(crate) first: Offset,
+    pub(crate) at: Timestamp,
 }
 
 /// Writes a batch; `events` is not empty.
-pub(super) fn encode(header: Header, mut events: Vec<Event>, luck: &mut Luck) -> Record {
+pub(crate) fn encode(header: Header, mut events: Vec<Event>, luck: &mut Luck) -> Record {
     let mut fields = Vec::new();
     for event in &mut events {
         event.personal(&mut |of, personal| {
@@ -80,7 +81,7 @@ pub(super) fn encode(header: Header, mut events: Vec<Event>, luck: &mut Luck) ->
 /// # Errors
 ///
 /// [`Unreadable`] where the record says something else than this program writes.
-pub(super) fn decode(record: &Record) -> Result<Vec<Event>, Unreadable> {
+pub(crate) fn decode(record: &Record) -> Result<Vec<Event>, Unreadable> {
     let unreadable = |reason: String| Unreadable {
         offset: record.first,
         reason,
@@ -106,11 +107,58 @@ pub(super) fn decode(record: &Record) -> Result<Vec<Event>, Unreadable> {
     }
 }
 
+/// The record with those personal fields emptied for which `erased` says so, of the viewer whom the event names if it
+/// names one, or which do not fit their hashes; how many were emptied.
+///
+/// # Errors
+///
+/// [`Unreadable`] where the events themselves cannot be read.
+pub(crate) fn erase(
+    record: &Record,
+    erased: &mut dyn FnMut(&Event, Option<ViewerNo>) -> bool,
+) -> Result<(Record, usize), Unreadable> {
+    let mut events: Vec<Event> = serde_json::from_slice(&record.events).map_err(|error| Unreadable {
+        offset: record.first,
+        reason: error.to_string(),
+    })?;
+    let mut fields = serde_json::from_slice::<Vec<Field>>(&record.personal)
+        .unwrap_or_default()
+        .into_iter();
+    let (mut kept, mut emptied) = (Vec::new(), 0);
+    for event in &mut events {
+        let shown = event.clone();
+        event.personal(&mut |of, personal| {
+            let field = fields.next();
+            let sound = open(field.clone(), &mut personal.clone()).is_ok();
+            let field = field.filter(|field| sound && (field.text.is_none() || !erased(&shown, of)));
+            emptied += usize::from(field.is_none());
+            let empty = Field {
+                of,
+                salt: None,
+                text: None,
+            };
+            kept.push(field.unwrap_or(empty));
+        });
+    }
+    let personal = json(&kept);
+    Ok((
+        Record {
+            personal,
+            ..record.clone()
+        },
+        emptied,
+    ))
+}
+
 fn open(field: Option<Field>, personal: &mut Personal) -> Result<(), &'static str> {
     let field = field.ok_or("a personal field is missing")?;
-    let (Some(salt), Some(text)) = (field.salt, field.text) else {
-        personal.0.clear();
-        return Ok(());
+    let (salt, text) = match (field.salt, field.text) {
+        (Some(salt), Some(text)) => (salt, text),
+        (None, None) => {
+            personal.0.clear();
+            return Ok(());
+        }
+        _ => return Err("half of a personal field is missing"),
     };
     if sealed(&salt, &text) != personal.0 {
         return Err("a personal field does not fit its hash");
@@ -140,7 +188,7 @@ fn json(value: &impl Serialize) -> Bytes {
 ///
 /// [`Unreadable`] at the first record that cannot be read, does not follow, or breaks an invariant of the room,
 /// which is not to be used then.
-pub(super) fn fold(room: &mut Room, records: &[Record]) -> Result<(), Unreadable> {
+pub(crate) fn fold(room: &mut Room, records: &[Record]) -> Result<(), Unreadable> {
     for record in records {
         if record.first != room.head + 1 {
             let reason = format!("it does not follow offset {}", room.head);

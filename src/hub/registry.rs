@@ -19,6 +19,11 @@ const TAIL_BATCHES: usize = 512;
 const TAIL_BYTES: usize = 2 << 20;
 /// Epochs are below 2^52, which every client's numbers hold exactly.
 const EPOCH_BITS: u32 = 52;
+
+/// A new life of a room's log.
+pub(crate) fn new_epoch() -> u64 {
+    (luck().u128() >> (128 - EPOCH_BITS)) as u64
+}
 /// Rooms whose deadlines come are woken this often.
 const WAKE: Duration = Duration::from_secs(1);
 
@@ -43,7 +48,7 @@ impl Place {
 }
 
 /// A room's row of the catalogue.
-pub(super) fn row(room: &Room, epoch: u64) -> CatalogueRow {
+pub(crate) fn row(room: &Room, epoch: u64) -> CatalogueRow {
     CatalogueRow {
         stream: room.id.to_string(),
         epoch,
@@ -155,7 +160,7 @@ impl Hub {
     /// The room in memory, made new if it does not exist.
     pub(super) async fn load_or_new(self: &Arc<Self>, id: &RoomId) -> Result<Arc<RoomHandle>, CommandError> {
         let known = self.catalogue.get(id.as_str()).map(|known| known.epoch);
-        let epoch = known.unwrap_or_else(|| (luck().u128() >> (128 - EPOCH_BITS)) as u64);
+        let epoch = known.unwrap_or_else(new_epoch);
         self.enter(id, epoch, known.is_none()).await
     }
 

@@ -11,6 +11,7 @@
 //! | full disk | all that was durable; further appends are [`Appended::NotWritten`] until there is room |
 //! | failing sync | all that was durable; the process must stop, see [`Appended::Unknown`] and [`Journal::failed`] |
 //! | lost snapshots | everything; a snapshot is only ever a shortcut |
+//! | damaged file | what is damaged is refused, nothing is shown that is not as it was written; [`crate::upkeep`] brings a backup back or keeps the sound part, under a new epoch |
 
 pub mod sqlite;
 
@@ -123,11 +124,14 @@ pub enum AppendError {
     Unavailable(String),
 }
 
+/// What to do about damage, to follow its description.
+const ADVICE: &str = ": stop the server; `hubbub check` lists all damage, `hubbub restore` brings a backup back, `hubbub recover` keeps what is sound";
+
 /// Why a read failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// A record is not as it was written, or is not there.
-    #[error("record at offset {offset} of {stream} is damaged: {reason}")]
+    #[error("record at offset {offset} of {stream} is damaged ({reason}){ADVICE}")]
     Damaged {
         /// The stream.
         stream: StreamId,
@@ -135,6 +139,14 @@ pub enum ReadError {
         offset: Offset,
         /// What does not fit.
         reason: String,
+    },
+    /// Contact details are not as they were written.
+    #[error("contact details {key} of {stream} are damaged{ADVICE}")]
+    DamagedContact {
+        /// The stream.
+        stream: StreamId,
+        /// Their key.
+        key: String,
     },
     /// Written by a newer version of the program.
     #[error("the journal's format is {found}, this program reads up to {known}")]

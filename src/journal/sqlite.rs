@@ -24,6 +24,9 @@
 //! Fatal: [`failed`](super::Journal::failed) resolves, later appends are refused, the process must stop. The
 //! tail is worth comparing only after the restart.
 
+mod file;
+mod format;
+mod log;
 mod queue;
 mod reader;
 mod store;
@@ -41,10 +44,12 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+pub use self::file::{JournalFile, NewJournal, PartialCopy, copy};
 use self::queue::Queue;
 use self::reader::Read;
+pub use self::store::Stream;
 use self::writer::{Job, Work, Writer};
-use super::{Append, AppendError, Appended, CatalogueRow, Journal, ReadError, Record, Snapshot};
+use super::{ADVICE, Append, AppendError, Appended, CatalogueRow, Journal, ReadError, Record, Snapshot};
 use crate::room::Offset;
 
 /// Limits of an embedded journal, and who is told of its commits.
@@ -104,12 +109,26 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// Written by a newer version of the program.
-    #[error("the journal's format is {found}, this program reads up to {known}")]
+    #[error("the journal's format is {found}, this program reads up to {known}: use the newer program that wrote it")]
     Newer {
         /// Format of the file.
         found: u32,
         /// Newest format known.
         known: u32,
+    },
+    /// The file's contents are not as they were written.
+    #[error("{} is damaged ({reason}){ADVICE}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A restore or recovery into this folder was not finished.
+    #[error("in {} a restore or recovery was interrupted: run it again, a restore after emptying the folder", dir.display())]
+    Unfinished {
+        /// The folder.
+        dir: PathBuf,
     },
     /// The file holds something else.
     #[error("{} is not a journal", file.display())]
@@ -134,6 +153,12 @@ pub enum OpenError {
         reason: String,
     },
 }
+
+/// The journal in its folder.
+const FILE: &str = "journal.sqlite";
+
+/// One that is being written: it takes its place when it is whole.
+const PARTIAL: &str = "journal.sqlite.partial";
 
 /// Version of the SQLite library in this program, for the log.
 pub fn library_version() -> &'static str {
@@ -167,8 +192,15 @@ impl Sqlite {
     /// See [`OpenError`]; nothing in the file is changed before its format is known.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let lock = take_folder(dir)?;
-        let file = dir.join("journal.sqlite");
+        let file = dir.join(FILE);
+        if dir.join(PARTIAL).exists() {
+            return Err(OpenError::Unfinished { dir: dir.to_owned() });
+        }
+        if !file.exists() {
+            make_new(dir)?;
+        }
         make_private_file(&file)?;
+        check_log(&file)?;
         let db = store::open(&file, options.file_bytes_max)?;
         sync_folder(dir)?;
 
@@ -341,8 +373,13 @@ fn spawn(name: &str, file: &Path, tenancy: Tenancy, run: impl FnOnce() + Send + 
     })
 }
 
-/// Makes the folder if need be, and takes it for this process.
-fn take_folder(dir: &Path) -> Result<File, OpenError> {
+/// Makes the folder if need be, and takes it for this process, until what this gives is dropped or the process
+/// is killed.
+///
+/// # Errors
+///
+/// [`OpenError::Taken`], or the folder cannot be made or opened.
+pub fn take_folder(dir: &Path) -> Result<File, OpenError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |cause| OpenError::File { path, cause }
@@ -369,6 +406,31 @@ fn take_folder(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Taken { dir: dir.to_owned() }),
         Err(TryLockError::Error(cause)) => Err(at(&path)(cause)),
     }
+}
+
+/// Makes an empty journal. It has its name only when it is whole: a file without tables under that name has lost them.
+fn make_new(dir: &Path) -> Result<(), OpenError> {
+    NewJournal::begin_as(dir, "journal.sqlite.new")?.end()?.finish()
+}
+
+/// Commits that SQLite would silently leave out are damage.
+fn check_log(file: &Path) -> Result<(), OpenError> {
+    let path = beside(file, "-wal");
+    match log::damage(&path) {
+        Ok(None) => Ok(()),
+        Ok(Some(reason)) => Err(OpenError::Damaged {
+            file: file.to_owned(),
+            reason,
+        }),
+        Err(cause) => Err(OpenError::File { path, cause }),
+    }
+}
+
+/// A file whose name begins with another's, as SQLite names its own.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// SQLite gives the files beside the journal the journal's own permissions, so it must have them before.

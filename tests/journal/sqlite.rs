@@ -262,10 +262,10 @@ async fn a_damaged_snapshot_is_ignored() {
 #[tokio::test]
 async fn a_newer_format_is_refused_and_left_alone() {
     let (folder, _) = ten_records().await;
-    folder.tamper("PRAGMA user_version = 2");
+    folder.tamper("PRAGMA user_version = 3");
     let before = fs::read(folder.file()).unwrap();
     let refused = Sqlite::open(folder.path(), Options::default()).err().unwrap();
-    assert!(matches!(refused, OpenError::Newer { found: 2, known: 1 }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 3, known: 2 }), "{refused}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
 }
 
@@ -282,7 +282,10 @@ async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     )
     .unwrap();
     let refused = Sqlite::open(folder.path(), Options::default()).err().unwrap();
-    assert!(matches!(refused, OpenError::Unusable { .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+    fs::write(folder.file(), "").unwrap();
+    let refused = Sqlite::open(folder.path(), Options::default()).err().unwrap();
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -481,7 +484,13 @@ async fn an_append_that_cannot_be_executed_does_not_fail_those_beside_it() {
 
 #[tokio::test]
 async fn a_catalogue_behind_its_log_is_healed_and_due_at_once() {
-    for accident in ["DELETE FROM catalogue", "UPDATE catalogue SET head = 3, epoch = 6"] {
+    for accident in [
+        "DELETE FROM catalogue",
+        "UPDATE catalogue SET head = 3",
+        "UPDATE catalogue SET summary = '{\"title\":\"Another\"}'",
+        "UPDATE catalogue SET next_deadline = 1900000000000",
+        "UPDATE catalogue SET checksum = x''",
+    ] {
         let (folder, records) = ten_records().await;
         folder.tamper(accident);
         let journal = folder.journal();
@@ -491,8 +500,29 @@ async fn a_catalogue_behind_its_log_is_healed_and_due_at_once() {
             rows[0].next_deadline <= Some(Timestamp(1_700_000_000_010)),
             "{accident}"
         );
+        assert!(rows[0].summary.is_empty(), "{accident}: the hub makes it anew");
         assert_eq!(journal.read("abc", 0, usize::MAX).await.unwrap(), records, "{accident}");
         must_append(&journal, batch("abc", 11, 1)).await;
+        journal.close().await;
+    }
+}
+
+#[tokio::test]
+async fn damaged_contact_details_are_told_and_never_shown() {
+    for change in ["value = x'6f74686572'", "checksum = x''"] {
+        let folder = Folder::new();
+        let journal = folder.journal();
+        let mut append = batch("abc", 1, 1);
+        append.contacts = vec![("lips/1".to_owned(), "ann".into()), ("lips/2".to_owned(), "bob".into())];
+        must_append(&journal, append).await;
+        journal.close().await;
+        folder.tamper(&format!("UPDATE contacts SET {change} WHERE key = 'lips/2'"));
+        let journal = folder.journal();
+        let key = "lips/2".to_owned();
+        let stream = "abc".to_owned();
+        let damaged = ReadError::DamagedContact { stream, key };
+        assert_eq!(journal.contacts("abc", "lips/").await, Err(damaged), "{change}");
+        assert_eq!(journal.contacts("abc", "lips/1").await.unwrap().len(), 1, "{change}");
         journal.close().await;
     }
 }

@@ -9,15 +9,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
 use sha2::{Digest, Sha256};
 
-use super::OpenError;
-use crate::journal::{Append, AppendError, Appended, CatalogueRow, ReadError, Record, Snapshot};
+use super::format::{self, FORMAT, Found};
+use super::{OpenError, file};
+use crate::journal::{Append, AppendError, Appended, CatalogueRow, ReadError, Record, Snapshot, StreamId};
 use crate::room::{Offset, Timestamp};
-
-/// The format that this program writes and the newest that it reads, as `PRAGMA user_version`.
-const FORMAT: u32 = 1;
-
-/// `PRAGMA application_id`: "Hubb", by which file(1) and we know the file.
-const APPLICATION: u32 = 0x4875_6262;
 
 /// SQLite's usual page.
 const PAGE_BYTES: u64 = 4096;
@@ -26,38 +21,13 @@ const PAGE_BYTES: u64 = 4096;
 /// table in order of key: large rows belong into such a table rather than into an index (WITHOUT ROWID
 /// holds a quarter of a page at most before it spills), and one search finds an end of a stream's log.
 /// 36 bits of offset (68 thousand million events a stream) leave 27 for the streams (134 million).
-const OFFSET_BITS: u32 = 36;
+pub(super) const OFFSET_BITS: u32 = 36;
 
 /// The largest offset.
-const OFFSET_MAX: Offset = (1 << OFFSET_BITS) - 1;
+pub(super) const OFFSET_MAX: Offset = (1 << OFFSET_BITS) - 1;
 
 /// Records erased in one transaction: at the largest size 32 MiB, usually some hundred KB.
 const ERASED_AT_ONCE: u32 = 64;
-
-/// `stream` and `first` of a record are computed for whoever opens the file by hand. A stream whose name is
-/// NULL is removed, its records are being erased. Numbers are never used again while records bear them.
-const SCHEMA: &str = "
-    CREATE TABLE streams (number INTEGER PRIMARY KEY, name TEXT UNIQUE) STRICT;
-    CREATE TABLE records (
-        id INTEGER PRIMARY KEY,
-        stream INTEGER AS (id >> 36) VIRTUAL,
-        first INTEGER AS (id & 0xfffffffff) VIRTUAL,
-        batch BLOB NOT NULL, epoch INTEGER NOT NULL, count INTEGER NOT NULL, at INTEGER NOT NULL,
-        checksum BLOB NOT NULL, events TEXT NOT NULL, personal TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE catalogue (
-        stream INTEGER PRIMARY KEY,
-        epoch INTEGER NOT NULL, head INTEGER NOT NULL, next_deadline INTEGER, summary TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE snapshots (
-        stream INTEGER PRIMARY KEY,
-        epoch INTEGER NOT NULL, offset INTEGER NOT NULL, version INTEGER NOT NULL,
-        checksum BLOB NOT NULL, state BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE contacts (
-        stream INTEGER, key TEXT, value BLOB NOT NULL, PRIMARY KEY (stream, key)
-    ) STRICT, WITHOUT ROWID;
-";
 
 /// The first 16 bytes of a SHA-256. Not a CRC, although nobody is kept from forging either: 32 bits would let
 /// one damage in four thousand million pass, SHA-256 is here already, and with the processor's instructions
@@ -91,6 +61,19 @@ pub(super) fn snapshot_checksum(stream: &str, snapshot: &Snapshot) -> Checksum {
     checksum(b"snapshot", stream, &numbers, &snapshot.state)
 }
 
+/// Over the stream's name and everything in the row, but the epoch, of which a wrong one only makes clients start
+/// afresh.
+fn row_checksum(stream: &str, head: Offset, next_deadline: Option<Timestamp>, summary: &[u8]) -> Checksum {
+    let due = next_deadline.map_or([0, 0], |due| [1, due.0]);
+    checksum(b"row....1", stream, &[head, due[0], due[1]], summary)
+}
+
+/// Over the stream's name, key and value.
+fn contact_checksum(stream: &str, key: &str, value: &[u8]) -> Checksum {
+    let key_bytes = key.len() as u64;
+    checksum(b"contact1", stream, &[key_bytes], &[key.as_bytes(), value].concat())
+}
+
 /// Kind (8 bytes), length of the name, name, numbers, body: every number as 8 bytes, big-endian.
 fn checksum(kind: &[u8; 8], stream: &str, numbers: &[u64], body: &[u8]) -> Checksum {
     let mut hash = Sha256::new();
@@ -106,35 +89,44 @@ fn checksum(kind: &[u8; 8], stream: &str, numbers: &[u64], body: &[u8]) -> Check
     checksum
 }
 
-/// Opens the writer's connection; makes the tables in a new file. What a killed process left in the log is
-/// synced and in place afterwards, the catalogue's heads are those of the logs.
+/// Opens the writer's connection, and brings a file of an older format to this one. What a
+/// killed process left in the log is synced and in place afterwards, the catalogue's heads are those of the logs.
 pub(super) fn open(file: &Path, file_bytes_max: Option<u64>) -> Result<Connection, OpenError> {
-    let unusable = |error: rusqlite::Error| OpenError::Unusable {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    };
+    let unusable = |error: rusqlite::Error| unusable(file, &error);
     let mut db = Connection::open_with_flags(
         file,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(unusable)?;
-    let found: u32 = pragma(&db, "user_version").map_err(unusable)?;
-    if found > FORMAT {
-        return Err(OpenError::Newer { found, known: FORMAT });
-    }
-    let application: u32 = pragma(&db, "application_id").map_err(unusable)?;
-    let tables: u32 = db
-        .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
-        .map_err(unusable)?;
-    let new = tables == 0 && found == 0 && application == 0;
-    if !new && (application, found) != (APPLICATION, FORMAT) {
-        return Err(OpenError::Foreign { file: file.to_owned() });
-    }
-    prepare(&mut db, new, file_bytes_max).map_err(unusable)?;
+    let Some(found) = known(file, format::look(&db).map_err(unusable)?)? else {
+        return Err(file::empty(file));
+    };
+    prepare(&mut db, found, file_bytes_max).map_err(unusable)?;
     Ok(db)
 }
 
-fn prepare(db: &mut Connection, new: bool, file_bytes_max: Option<u64>) -> rusqlite::Result<()> {
+/// The format of a journal that this program reads; none: a new one.
+pub(super) fn known(file: &Path, found: Found) -> Result<Option<u32>, OpenError> {
+    match found {
+        Found::New => Ok(None),
+        Found::Journal(format) => Ok(Some(format)),
+        Found::Newer(found) => Err(OpenError::Newer { found, known: FORMAT }),
+        Found::Foreign => Err(OpenError::Foreign { file: file.to_owned() }),
+    }
+}
+
+/// Whether the file is at fault, or the world around it.
+pub(super) fn unusable(file: &Path, error: &rusqlite::Error) -> OpenError {
+    let (file, reason) = (file.to_owned(), error.to_string());
+    // The last one: there is no such table or column.
+    if is_damage(error) || error.sqlite_error_code() == Some(ErrorCode::Unknown) {
+        OpenError::Damaged { file, reason }
+    } else {
+        OpenError::Unusable { file, reason }
+    }
+}
+
+fn prepare(db: &mut Connection, found: u32, file_bytes_max: Option<u64>) -> rusqlite::Result<()> {
     configure(db)?;
     db.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     db.pragma_update(None, "synchronous", "FULL")?;
@@ -156,13 +148,13 @@ fn prepare(db: &mut Connection, new: bool, file_bytes_max: Option<u64>) -> rusql
         outcome => outcome?,
     }
     let transaction = db.transaction()?;
-    if new {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
+    if found < FORMAT {
+        tracing::info!(from = found, to = FORMAT, "the journal is brought to a newer format");
+        format::upgrade(&transaction, found)?;
     }
     heal_catalogue(&transaction)?;
     transaction.commit()?;
+    check_tables(db)?;
     check_names(db)
 }
 
@@ -170,27 +162,28 @@ fn prepare(db: &mut Connection, new: bool, file_bytes_max: Option<u64>) -> rusql
 pub(super) fn open_reader(file: &Path) -> Result<Connection, OpenError> {
     Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .and_then(|db| configure(&db).map(|()| db))
-        .map_err(|error| OpenError::Unusable {
-            file: file.to_owned(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| unusable(file, &error))
 }
 
-fn configure(db: &Connection) -> rusqlite::Result<()> {
+pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.set_prepared_statement_cache_capacity(32);
     // Only somebody's command-line tool can be in the way.
     db.busy_timeout(Duration::from_secs(1))
 }
 
-fn pragma(db: &Connection, name: &str) -> rusqlite::Result<u32> {
-    db.pragma_query_value(None, name, |row| row.get(0))
-}
-
 /// Copies what is committed from the log into the file: PASSIVE as far as no reader stands in the way,
 /// TRUNCATE all of it, waiting for readers up to the busy timeout.
 pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<()> {
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()))
+}
+
+/// A damaged list of tables is found now and not when somebody first asks for what is in one.
+fn check_tables(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare(RECORDS_OF)?;
+    db.prepare("SELECT epoch, offset, version, checksum, state FROM snapshots WHERE stream = ?1")?;
+    db.prepare("SELECT key, value, checksum FROM contacts WHERE stream = ?1")?;
+    Ok(())
 }
 
 /// A damaged name would make a room look empty, which no checksum finds. Names stand in their table and in
@@ -207,43 +200,124 @@ fn check_names(db: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// The log is the truth and the catalogue follows from it: a row that is missing or behind gets the epoch and
-/// head of the log's last record, and is due at once so that the hub loads the room and renews the rest.
+/// A stream as its table has it.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What it is called.
+    pub name: StreamId,
+    /// The unbroken life that it is in; its older records may be of earlier ones.
+    pub epoch: u64,
+    pub(super) number: i64,
+}
+
+/// All streams that are not removed, in order of name.
+pub(super) fn streams(db: &Connection) -> rusqlite::Result<Vec<Stream>> {
+    db.prepare("SELECT name, number, epoch FROM streams WHERE name IS NOT NULL ORDER BY name")?
+        .query_map((), |row| {
+            Ok(Stream {
+                name: row.get(0)?,
+                number: row.get(1)?,
+                epoch: unsigned(row, 2)?,
+            })
+        })?
+        .collect()
+}
+
+/// A stream's row of the catalogue, and whether it is as it was written.
+pub(super) fn row_of(db: &Connection, stream: &Stream) -> rusqlite::Result<Option<(CatalogueRow, bool)>> {
+    db.prepare_cached("SELECT head, next_deadline, summary, checksum FROM catalogue WHERE stream = ?1")?
+        .query_row([stream.number], |row| {
+            let next_deadline = row.get::<_, Option<i64>>(1)?.map(|due| Timestamp(due.cast_unsigned()));
+            let (head, summary) = (unsigned(row, 0)?, bytes_of(row, 2)?);
+            let checksum = row_checksum(&stream.name, head, next_deadline, &summary);
+            let intact = bytes_of(row, 3)?[..] == checksum;
+            let row = CatalogueRow {
+                stream: stream.name.clone(),
+                epoch: stream.epoch,
+                head,
+                next_deadline,
+                summary,
+            };
+            Ok((row, intact))
+        })
+        .optional()
+}
+
+/// The log is the truth and the catalogue follows from it: a row that is missing, damaged or behind gets the head
+/// of the log's last record, and is due at once so that the hub loads the room and renews the rest.
 /// A row *ahead* of its log means that records are lost; it stays, and reading the stream says `Damaged`.
 fn heal_catalogue(db: &Connection) -> rusqlite::Result<()> {
-    let behind = "
-        SELECT s.name, s.number FROM streams s
-        LEFT JOIN catalogue c ON c.stream = s.number
-        JOIN records r ON r.id = (SELECT max(id) FROM records WHERE id BETWEEN s.number << 36 AND (s.number << 36) + ?1)
-        WHERE s.name IS NOT NULL
-        AND (c.stream IS NULL OR r.first + r.count - 1 > c.head OR (r.first + r.count - 1 = c.head AND r.epoch != c.epoch))";
-    let streams: Vec<(String, i64)> = db
-        .prepare(behind)?
-        .query_map([OFFSET_MAX.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (stream, number) in streams {
+    for stream in streams(db)? {
+        let row = row_of(db, &stream)?;
         let mut statement = db.prepare_cached(TAIL)?;
-        let mut last = statement.query([key(number, 0), key(number, OFFSET_MAX), 1])?;
+        let mut last = statement.query([key(stream.number, 0), key(stream.number, OFFSET_MAX), 1])?;
         let Some(last) = last.next()? else { continue };
-        match (Log { stream: &stream }).record(last) {
-            Ok(last) => {
-                tracing::warn!(
-                    stream,
-                    head = last.last(),
-                    "the catalogue was behind the log and is healed"
-                );
-                db.execute(
-                    "INSERT INTO catalogue (stream, epoch, head, next_deadline, summary) VALUES (?1, ?2, ?3, ?4, '')
-                     ON CONFLICT DO UPDATE SET epoch = ?2, head = ?3, next_deadline = ?4",
-                    params![
-                        number,
-                        last.epoch.cast_signed(),
-                        last.last().cast_signed(),
-                        last.at.0.cast_signed()
-                    ],
-                )?;
+        let last = match (Log { stream: &stream.name }).record(last) {
+            Ok(last) => last,
+            Err(damage) => {
+                tracing::error!(stream = stream.name, %damage, "the newest record is damaged");
+                continue;
             }
-            Err(damage) => tracing::error!(stream, %damage, "the catalogue disagrees with the log"),
+        };
+        let (head, intact) = row.map_or((0, false), |(row, intact)| (row.head, intact));
+        if head > last.last() || (head == last.last() && intact) {
+            continue;
+        }
+        tracing::warn!(
+            stream = stream.name,
+            head = last.last(),
+            "the catalogue did not fit the log and is healed"
+        );
+        put_row(
+            db,
+            stream.number,
+            &CatalogueRow {
+                stream: stream.name.clone(),
+                epoch: stream.epoch,
+                head: last.last(),
+                next_deadline: Some(last.at),
+                summary: Bytes::new(),
+            },
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn put_row(db: &Connection, number: i64, row: &CatalogueRow) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "REPLACE INTO catalogue (stream, head, next_deadline, summary, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        number,
+        row.head.cast_signed(),
+        row.next_deadline.map(|due| due.0.cast_signed()),
+        Text(&row.summary),
+        row_checksum(&row.stream, row.head, row.next_deadline, &row.summary),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn put_contact(db: &Connection, number: i64, stream: &str, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+    db.prepare_cached("REPLACE INTO contacts (stream, key, value, checksum) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![number, key, value, contact_checksum(stream, key, value)])?;
+    Ok(())
+}
+
+/// Gives every row of the catalogue its checksum.
+pub(super) fn seal_catalogue(db: &Connection) -> rusqlite::Result<()> {
+    for stream in streams(db)? {
+        if let Some((row, _)) = row_of(db, &stream)? {
+            put_row(db, stream.number, &row)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives every contact its checksum.
+pub(super) fn seal_contacts(db: &Connection) -> rusqlite::Result<()> {
+    for stream in streams(db)? {
+        for (key, value, _) in contacts_of(db, &stream.name, "")? {
+            put_contact(db, stream.number, &stream.name, &key, &value)?;
         }
     }
     Ok(())
@@ -279,22 +353,32 @@ pub(super) fn append(db: &Connection, append: &Append, checksum: &Checksum) -> r
     let Append { record, row, contacts } = append;
     let expected = record.first - 1;
     let place = place(db, &row.stream)?;
-    let head = place.map_or(0, |(_, head)| head);
+    let head = place.as_ref().map_or(0, |place| place.head);
     if head != expected {
         return Ok(Appended::NotWritten(AppendError::Conflict { head, expected }));
     }
-    if let Some((number, _)) = place
-        && let Some(epoch) = epoch(db, number)?.filter(|epoch| *epoch != record.epoch)
-    {
-        let expected = record.epoch;
-        return Ok(Appended::NotWritten(AppendError::OtherEpoch { epoch, expected }));
-    }
     let number = match place {
-        Some((number, _)) => number,
-        None => db
-            .prepare_cached("INSERT INTO streams (name) VALUES (?1)")?
-            .insert([&row.stream])?,
+        Some(place) if place.epoch != record.epoch => {
+            let (epoch, expected) = (place.epoch, record.epoch);
+            return Ok(Appended::NotWritten(AppendError::OtherEpoch { epoch, expected }));
+        }
+        Some(place) => place.number,
+        None => add_stream(db, &row.stream, record.epoch)?,
     };
+    put_record(db, number, record, checksum)?;
+    put_row(db, number, row)?;
+    for (key, value) in contacts {
+        put_contact(db, number, &row.stream, key, value)?;
+    }
+    Ok(Appended::Durable)
+}
+
+pub(super) fn add_stream(db: &Connection, stream: &str, epoch: u64) -> rusqlite::Result<i64> {
+    db.prepare_cached("INSERT INTO streams (name, epoch) VALUES (?1, ?2)")?
+        .insert(params![stream, epoch.cast_signed()])
+}
+
+pub(super) fn put_record(db: &Connection, number: i64, record: &Record, checksum: &Checksum) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO records (id, batch, epoch, count, at, checksum, events, personal)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -309,21 +393,7 @@ pub(super) fn append(db: &Connection, append: &Append, checksum: &Checksum) -> r
         Text(&record.events),
         Text(&record.personal),
     ])?;
-    db.prepare_cached(
-        "REPLACE INTO catalogue (stream, epoch, head, next_deadline, summary) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![
-        number,
-        row.epoch.cast_signed(),
-        row.head.cast_signed(),
-        row.next_deadline.map(|due| due.0.cast_signed()),
-        Text(&row.summary),
-    ])?;
-    for (key, value) in contacts {
-        db.prepare_cached("REPLACE INTO contacts (stream, key, value) VALUES (?1, ?2, ?3)")?
-            .execute(params![number, key, value.as_ref()])?;
-    }
-    Ok(Appended::Durable)
+    Ok(())
 }
 
 /// Replaces the stream's snapshot, if the stream reaches as far.
@@ -333,7 +403,7 @@ pub(super) fn put_snapshot(
     snapshot: &Snapshot,
     checksum: &Checksum,
 ) -> rusqlite::Result<Appended> {
-    let (number, head) = place(db, stream)?.unwrap_or((0, 0));
+    let (number, head) = place(db, stream)?.map_or((0, 0), |place| (place.number, place.head));
     if head == 0 || snapshot.offset > head {
         let expected = snapshot.offset;
         return Ok(Appended::NotWritten(AppendError::Conflict { head, expected }));
@@ -354,7 +424,7 @@ pub(super) fn put_snapshot(
 
 /// Takes a stream's name and everything but its records, which [`erase_some`] erases bit by bit.
 pub(super) fn remove(db: &Connection, stream: &str) -> rusqlite::Result<Appended> {
-    if let Some((number, _)) = place(db, stream)? {
+    if let Some(Place { number, .. }) = place(db, stream)? {
         db.execute("DELETE FROM contacts WHERE stream = ?1", [number])?;
         db.execute("DELETE FROM snapshots WHERE stream = ?1", [number])?;
         db.execute("DELETE FROM catalogue WHERE stream = ?1", [number])?;
@@ -379,20 +449,26 @@ pub(super) fn erase_some(db: &Connection) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// A stream's number, and where it stands; a damaged head never overflows.
-fn place(db: &Connection, stream: &str) -> rusqlite::Result<Option<(i64, Offset)>> {
-    db.prepare_cached(
-        "SELECT s.number, coalesce(c.head, 0) FROM streams s LEFT JOIN catalogue c ON c.stream = s.number WHERE s.name = ?1",
-    )?
-    .query_row([stream], |row| Ok((row.get(0)?, unsigned(row, 1)?.min(OFFSET_MAX))))
-    .optional()
+/// Where a stream stands; a damaged head never overflows.
+struct Place {
+    number: i64,
+    head: Offset,
+    epoch: u64,
 }
 
-/// A stream's epoch, as its catalogue row has it.
-fn epoch(db: &Connection, number: i64) -> rusqlite::Result<Option<u64>> {
-    db.prepare_cached("SELECT epoch FROM catalogue WHERE stream = ?1")?
-        .query_row([number], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
-        .optional()
+fn place(db: &Connection, stream: &str) -> rusqlite::Result<Option<Place>> {
+    db.prepare_cached(
+        "SELECT s.number, coalesce(c.head, 0), s.epoch FROM streams s LEFT JOIN catalogue c ON c.stream = s.number
+         WHERE s.name = ?1",
+    )?
+    .query_row([stream], |row| {
+        Ok(Place {
+            number: row.get(0)?,
+            head: unsigned(row, 1)?.min(OFFSET_MAX),
+            epoch: unsigned(row, 2)?,
+        })
+    })
+    .optional()
 }
 
 /// Records of a stream (?1 its first key, ?2 its last) from the one that begins at or before ?3.
@@ -411,7 +487,7 @@ pub(super) fn read(db: &Connection, stream: &str, after: Offset, bytes_max: usiz
     let after = after.min(OFFSET_MAX - 1);
     // One transaction, so that head and records are of the same moment.
     let db = &db.unchecked_transaction().map_err(|error| log.error(after, error))?;
-    let Some((number, head)) = place(db, stream).map_err(|error| log.error(after, error))? else {
+    let Some(Place { number, head, .. }) = place(db, stream).map_err(|error| log.error(after, error))? else {
         return Ok(Vec::new());
     };
     let mut statement = db.prepare_cached(READ).map_err(|error| log.error(after, error))?;
@@ -448,7 +524,7 @@ pub(super) fn tail(
 ) -> Result<Vec<Record>, ReadError> {
     let log = Log { stream };
     let db = &db.unchecked_transaction().map_err(|error| log.error(0, error))?;
-    let Some((number, head)) = place(db, stream).map_err(|error| log.error(0, error))? else {
+    let Some(Place { number, head, .. }) = place(db, stream).map_err(|error| log.error(0, error))? else {
         return Ok(Vec::new());
     };
     let limit = i64::try_from(records_max.max(1)).unwrap_or(i64::MAX);
@@ -475,50 +551,58 @@ pub(super) fn tail(
     Ok(records)
 }
 
+/// All records of a stream (?1 its first key, ?2 its last), oldest first.
+const RECORDS_OF: &str = "
+    SELECT first, batch, epoch, count, at, checksum, events, personal FROM records
+    WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+
+/// Calls `each` with every record of a stream, oldest first, up to the first that is not as it was written, is not
+/// there, or that `each` finds at fault.
+///
+/// # Errors
+///
+/// What is wrong there.
+pub(super) fn walk(
+    db: &Connection,
+    stream: &Stream,
+    each: &mut dyn FnMut(Record) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let log = Log { stream: &stream.name };
+    let mut end = 0;
+    let mut statement = db.prepare(RECORDS_OF).map_err(|error| log.error(1, error))?;
+    let mut rows = statement
+        .query([key(stream.number, 0), key(stream.number, OFFSET_MAX)])
+        .map_err(|error| log.error(1, error))?;
+    while let Some(row) = rows.next().map_err(|error| log.error(end + 1, error))? {
+        let record = log.record(row)?;
+        log.joined(end, record.first)?;
+        end = record.last();
+        each(record)?;
+    }
+    match row_of(db, stream).map_err(|error| log.error(end + 1, error))? {
+        Some((row, true)) => log.joined(end, row.head + 1),
+        _ => Ok(()),
+    }
+}
+
 /// All streams with their rows, in order of name.
 pub(super) fn catalogue(db: &Connection) -> Result<Vec<CatalogueRow>, ReadError> {
     let rows = || -> rusqlite::Result<_> {
-        db.prepare_cached(
-            "SELECT s.name, c.epoch, c.head, c.next_deadline, c.summary FROM catalogue c
-             JOIN streams s ON s.number = c.stream WHERE s.name IS NOT NULL ORDER BY s.name",
-        )?
-        .query_map((), |row| {
-            Ok(CatalogueRow {
-                stream: row.get(0)?,
-                epoch: unsigned(row, 1)?,
-                head: unsigned(row, 2)?,
-                next_deadline: row.get::<_, Option<i64>>(3)?.map(|due| Timestamp(due.cast_unsigned())),
-                summary: bytes_of(row, 4)?,
-            })
-        })?
-        .collect()
+        let mut rows = Vec::new();
+        for stream in streams(db)? {
+            rows.extend(row_of(db, &stream)?.map(|(row, _)| row));
+        }
+        Ok(rows)
     };
     rows().map_err(unavailable)
 }
 
 /// The stream's snapshot; a damaged one is reported in the log and is none.
 pub(super) fn snapshot(db: &Connection, stream: &str) -> Result<Option<Snapshot>, ReadError> {
-    let row = |row: &Row<'_>| {
-        let snapshot = Snapshot {
-            epoch: unsigned(row, 0)?,
-            offset: unsigned(row, 1)?,
-            version: row.get(2)?,
-            state: bytes_of(row, 4)?,
-        };
-        Ok((bytes_of(row, 3)?, snapshot))
-    };
-    let found = db
-        .prepare_cached(
-            "SELECT n.epoch, n.offset, n.version, n.checksum, n.state FROM snapshots n
-             JOIN streams s ON s.number = n.stream WHERE s.name = ?1",
-        )
-        .and_then(|mut statement| statement.query_row([stream], row).optional());
-    let damage = match found {
+    let damage = match snapshot_of(db, stream) {
         Ok(None) => return Ok(None),
-        Ok(Some((checksum, snapshot))) if checksum[..] == snapshot_checksum(stream, &snapshot) => {
-            return Ok(Some(snapshot));
-        }
-        Ok(Some(_)) => "its checksum does not fit".to_owned(),
+        Ok(Some((snapshot, true))) => return Ok(Some(snapshot)),
+        Ok(Some((_, false))) => "its checksum does not fit".to_owned(),
         Err(error) if is_damage(&error) => error.to_string(),
         Err(error) => return Err(unavailable(error)),
     };
@@ -526,25 +610,56 @@ pub(super) fn snapshot(db: &Connection, stream: &str) -> Result<Option<Snapshot>
     Ok(None)
 }
 
-/// Contacts of a stream whose key begins so, in order of key.
+/// The stream's snapshot, and whether it is as it was written.
+pub(super) fn snapshot_of(db: &Connection, stream: &str) -> rusqlite::Result<Option<(Snapshot, bool)>> {
+    db.prepare_cached(
+        "SELECT n.epoch, n.offset, n.version, n.checksum, n.state FROM snapshots n
+         JOIN streams s ON s.number = n.stream WHERE s.name = ?1",
+    )?
+    .query_row([stream], |row| {
+        let snapshot = Snapshot {
+            epoch: unsigned(row, 0)?,
+            offset: unsigned(row, 1)?,
+            version: row.get(2)?,
+            state: bytes_of(row, 4)?,
+        };
+        let intact = bytes_of(row, 3)?[..] == snapshot_checksum(stream, &snapshot);
+        Ok(Some((snapshot, intact)))
+    })
+    .optional()
+    .map(Option::flatten)
+}
+
+/// See [`crate::journal::Journal::contacts`].
 pub(super) fn contacts(db: &Connection, stream: &str, prefix: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
-    let rows = || -> rusqlite::Result<_> {
-        let mut statement = db.prepare_cached(
-            "SELECT c.key, c.value FROM contacts c JOIN streams s ON s.number = c.stream
-             WHERE s.name = ?1 AND c.key >= ?2 ORDER BY c.key",
-        )?;
-        let mut rows = statement.query([stream, prefix])?;
-        let mut contacts = Vec::new();
-        while let Some(row) = rows.next()? {
-            let key: String = row.get(0)?;
-            if !key.starts_with(prefix) {
-                break;
-            }
-            contacts.push((key, bytes_of(row, 1)?));
+    let contacts = contacts_of(db, stream, prefix).map_err(unavailable)?;
+    let intact = contacts.into_iter().map(|(key, value, intact)| match intact {
+        true => Ok((key, value)),
+        false => Err(ReadError::DamagedContact {
+            stream: stream.to_owned(),
+            key,
+        }),
+    });
+    intact.collect()
+}
+
+/// Contacts of a stream whose key begins so, in order of key, and whether each is as it was written.
+pub(super) fn contacts_of(db: &Connection, stream: &str, prefix: &str) -> rusqlite::Result<Vec<(String, Bytes, bool)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT c.key, c.value, c.checksum FROM contacts c JOIN streams s ON s.number = c.stream
+         WHERE s.name = ?1 AND c.key >= ?2 ORDER BY c.key",
+    )?;
+    let mut rows = statement.query([stream, prefix])?;
+    let mut contacts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (key, value): (String, _) = (row.get(0)?, bytes_of(row, 1)?);
+        if !key.starts_with(prefix) {
+            break;
         }
-        Ok(contacts)
-    };
-    rows().map_err(unavailable)
+        let intact = bytes_of(row, 2)?[..] == contact_checksum(stream, &key, &value);
+        contacts.push((key, value, intact));
+    }
+    Ok(contacts)
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<(Record, Bytes)> {
@@ -602,7 +717,7 @@ impl Log<'_> {
     }
 }
 
-fn unavailable(error: rusqlite::Error) -> ReadError {
+pub(super) fn unavailable(error: rusqlite::Error) -> ReadError {
     ReadError::Unavailable(error.to_string())
 }
 
