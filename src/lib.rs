@@ -46,3 +46,4 @@ pub mod protocol;
 pub mod room;
 pub mod serve;
 pub mod telemetry;
+pub mod upkeep;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod data;
 mod demo;
 mod health;
 mod print;
@@ -53,6 +54,38 @@ enum Command {
         #[command(subcommand)]
         what: print::Printed,
     },
+    /// Copies the data folder into another one, also while the server runs.
+    Backup {
+        /// A folder that is empty or not there yet. The secret goes with the data: keep it as safe as that.
+        #[arg(value_name = "TO")]
+        to: PathBuf,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Brings a backup back into a data folder that is empty or not there yet.
+    ///
+    /// What was done after the backup is gone: comments, entries, granted codes, revoked devices. Every room begins a new
+    /// epoch, so that clients that have seen more start afresh.
+    Restore {
+        /// The folder that `hubbub backup` made.
+        #[arg(value_name = "FROM")]
+        from: PathBuf,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Verifies the journal of a data folder or backup: one line for each fault, status 0 if there is none, 1 else.
+    Check {
+        /// A data folder or backup, instead of the one of --data.
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Keeps what is sound of a damaged journal, while no server runs.
+    ///
+    /// Of each room the longest part from its beginning that is as it was written; every room begins a new epoch. The damaged
+    /// files stay in the data folder, under `damaged-` and the time.
+    Recover(Configured),
     /// Checks a draw's transcript and says what it proves: status 0 if it is sound, 1 if not.
     VerifyDraw {
         /// The transcript, as the draw's page offers it for download.
@@ -163,6 +196,10 @@ pub fn run() -> ExitCode {
         Command::Token { kind } => token::run(kind),
         Command::Health(configured) => health::run(configured),
         Command::Print { what } => write_out(&print::text(what)),
+        Command::Backup { to, configured } => data::back_up(&to, configured),
+        Command::Restore { from, configured } => data::restore(&from, configured),
+        Command::Check { folder, configured } => data::check(folder, configured),
+        Command::Recover(configured) => data::recover(configured),
         Command::VerifyDraw { transcript } => verify_draw(&transcript),
     };
     match done {

@@ -1,0 +1,62 @@
+//! What is done to a data folder: backups of a running server's, checks, restoring, and keeping what is sound of a
+//! damaged journal. It is the one place, beside the hub, that knows both the journal's files and what the records
+//! mean.
+//!
+//! A restored or recovered journal holds less than clients have seen. So each of its rooms begins a new epoch: a
+//! client with an older cursor is told to start from a keyframe and never gets a mixture of two pasts.
+
+mod backup;
+mod check;
+mod files;
+mod recover;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use backup::{Backup, Restored, back_up, restore};
+pub use check::{Report, check};
+pub use recover::{Kept, Recovered, recover};
+
+use crate::journal::ReadError;
+use crate::journal::sqlite::OpenError;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// A journal cannot be opened, read or written.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// A journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A file or folder cannot be read or written.
+    #[error("{}: {cause}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The folder that something was to be written to holds something.
+    #[error("{} is not empty: nothing is written over", folder.display())]
+    NotEmpty {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// There is no journal.
+    #[error("there is no journal in {}", folder.display())]
+    NoJournal {
+        /// In which folder.
+        folder: PathBuf,
+    },
+    /// A backup that is not as it was written.
+    #[error("the backup is damaged, so nothing was restored: {first} (`hubbub check {}` lists all {count})", from.display())]
+    DamagedBackup {
+        /// The backup.
+        from: PathBuf,
+        /// The first fault.
+        first: String,
+        /// How many there are.
+        count: usize,
+    },
+}
