@@ -92,8 +92,8 @@ pub(crate) fn decode(record: &Record) -> Result<Vec<Event>, Unreadable> {
     let mut fields = fields.into_iter();
     let mut wrong = None;
     for event in &mut events {
-        event.personal(&mut |_, personal| {
-            if let Err(reason) = open(fields.next(), personal) {
+        event.personal(&mut |of, personal| {
+            if let Err(reason) = open(of, fields.next(), personal) {
                 wrong = Some(reason);
             }
         });
@@ -129,7 +129,7 @@ pub(crate) fn erase(
         let shown = event.clone();
         event.personal(&mut |of, personal| {
             let field = fields.next();
-            let sound = open(field.clone(), &mut personal.clone()).is_ok();
+            let sound = open(of, field.clone(), &mut personal.clone()).is_ok();
             let field = field.filter(|field| sound && (field.text.is_none() || !erased(&shown, of)));
             emptied += usize::from(field.is_none());
             let empty = Field {
@@ -150,8 +150,11 @@ pub(crate) fn erase(
     ))
 }
 
-fn open(field: Option<Field>, personal: &mut Personal) -> Result<(), &'static str> {
+fn open(of: Option<ViewerNo>, field: Option<Field>, personal: &mut Personal) -> Result<(), &'static str> {
     let field = field.ok_or("a personal field is missing")?;
+    if field.of.is_some() && field.of != of {
+        return Err("a personal field is of somebody else");
+    }
     let (salt, text) = match (field.salt, field.text) {
         (Some(salt), Some(text)) => (salt, text),
         (None, None) => {
@@ -266,14 +269,22 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_personal_text_is_noticed() {
+    fn a_changed_personal_field_is_noticed_and_mended_by_emptying_it() {
         let record = record();
-        let changed = String::from_utf8_lossy(&record.personal).replace("Ann", "Bob");
-        let error = decode(&Record {
-            personal: changed.into(),
-            ..record
-        })
-        .expect_err("its hash does not fit");
-        assert_eq!(error.reason, "a personal field does not fit its hash");
+        for (from, to, reason) in [
+            ("Ann", "Bob", "a personal field does not fit its hash"),
+            ("7", "8", "a personal field is of somebody else"),
+            ("salt", "silt", "unknown field `silt`"),
+        ] {
+            let changed = String::from_utf8_lossy(&record.personal).replace(from, to);
+            let changed = Record {
+                personal: changed.into(),
+                ..record.clone()
+            };
+            let error = decode(&changed).expect_err("it is not as it was");
+            assert!(error.reason.starts_with(reason), "{}", error.reason);
+            let (mended, emptied) = erase(&changed, &mut |_, _| false).expect("the events are sound");
+            assert_eq!((emptied, mended.personal), (1, Bytes::from_static(br#"[{"of":7}]"#)));
+        }
     }
 }

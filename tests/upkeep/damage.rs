@@ -65,13 +65,12 @@ async fn never_silently_different(damaged: &[u8], whole: &Contents, what: &str) 
     let folder = folder_with(damaged);
     let found = !check(folder.path(), true).is_ok_and(|report| report.faults.is_empty());
     if !found {
-        assert_eq!(
-            &contents(folder.path()),
-            whole,
+        assert!(
+            contents(folder.path()) == *whole,
             "{what} is not found and not without effect"
         );
         let served = served(folder_with(damaged).path()).await;
-        assert_eq!(served.as_ref(), Some(whole), "{what}: sound, and served otherwise");
+        assert!(served.as_ref() == Some(whole), "{what}: sound, and served otherwise");
         return false;
     }
     // A snapshot or a page in use for nothing may be all that is damaged; personal fields are for the hub to compare.
@@ -81,7 +80,7 @@ async fn never_silently_different(damaged: &[u8], whole: &Contents, what: &str) 
             let records = contents.streams.iter_mut().flat_map(|(_, records, _)| records);
             records.for_each(|record| record.personal.clear());
         }
-        assert_eq!(served, whole, "{what}");
+        assert!(served == whole, "{what}: served otherwise");
     }
     let before = epochs_if_readable(folder.path());
     let Ok(Recovered { streams, aside }) = recover(folder.path()) else {
@@ -153,10 +152,9 @@ async fn a_file_cut_anywhere_is_found_and_what_is_recovered_is_a_prefix() {
     cuts.extend((0..intact.len()).step_by(4096));
     for cut in cuts {
         let what = format!("a cut at {cut}");
-        assert!(
-            never_silently_different(&intact[..cut], &whole, &what).await,
-            "{what} was not found"
-        );
+        let found = never_silently_different(&intact[..cut], &whole, &what).await;
+        // The end of the last page may be in use for nothing.
+        assert!(found || cut > intact.len() - 4096, "{what} was not found");
     }
 }
 

@@ -206,7 +206,7 @@ async fn rooms_whose_journal_cannot_be_replayed_are_parked_and_the_others_serve(
             "panics" => "it breaks an invariant: attempt to add with overflow",
             _ => "unknown variant `surprise`",
         };
-        assert!(reason.contains(&format!("of {room} is damaged: {wanted}")), "{reason}");
+        assert!(reason.contains(&format!("of {room} is damaged ({wanted}")), "{reason}");
     }
     assert_eq!(server.metric("hubbub_rooms_parked").await, 2);
     say(&mut bob, "nothing happened here").await;
