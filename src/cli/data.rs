@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Moment;
 
-use super::{Configured, Failure};
+use super::{Configured, Failure, write_out};
 use crate::journal::HOUSE;
 use crate::journal::sqlite::{OpenError, take_folder};
 use crate::room::Timestamp;
@@ -26,14 +26,15 @@ pub(super) fn back_up(to: &Path, configured: Configured) -> Result<(), Failure> 
 pub(super) fn restore(from: &Path, configured: Configured) -> Result<(), Failure> {
     let data = configured.read()?.data;
     let restored = upkeep::restore(from, &data).map_err(Failure::other)?;
-    for kept in &restored.rooms {
-        println!("{}", on(kept));
-    }
-    println!("{} is restored from {}", data.display(), from.display());
-    println!("What was done later is gone: codes that were granted are unknown, and of a list may be granted again;");
-    println!("devices that were revoked are signed in: revoke them again. Every room has begun a new epoch.");
-    println!("{}", secret(restored.secret, &data));
-    Ok(())
+    write_out(&format!(
+        "{}{} is restored from {}\n\
+         What was done later is gone: codes that were granted are unknown, and of a list may be granted again;\n\
+         devices that were revoked are signed in: revoke them again. Every room has begun a new epoch.\n{}\n",
+        lines(&restored.rooms),
+        data.display(),
+        from.display(),
+        secret(restored.secret, &data)
+    ))
 }
 
 pub(super) fn check(folder: Option<PathBuf>, configured: Configured) -> Result<(), Failure> {
@@ -42,15 +43,13 @@ pub(super) fn check(folder: Option<PathBuf>, configured: Configured) -> Result<(
     let lock = folder.join("journal.lock").exists().then(|| take_folder(&folder));
     let in_use = matches!(lock, Some(Err(OpenError::Taken { .. })));
     let report = upkeep::check(&folder, !in_use).map_err(Failure::other)?;
-    report.faults.iter().for_each(|fault| println!("{fault}"));
+    let faults: String = report.faults.iter().map(|fault| format!("{fault}\n")).collect();
+    write_out(&faults)?;
     match report.faults.len() {
-        0 => {
-            println!(
-                "sound: {} rooms, {} events replayed, {} snapshots compared",
-                report.rooms, report.events, report.snapshots
-            );
-            Ok(())
-        }
+        0 => write_out(&format!(
+            "sound: {} rooms, {} events replayed, {} snapshots compared\n",
+            report.rooms, report.events, report.snapshots
+        )),
         count => Err(Failure::Other(format!("{}: {count} faults", folder.display()))),
     }
 }
@@ -58,14 +57,15 @@ pub(super) fn check(folder: Option<PathBuf>, configured: Configured) -> Result<(
 pub(super) fn recover(configured: Configured) -> Result<(), Failure> {
     let data = configured.read()?.data;
     let recovered = upkeep::recover(&data).map_err(Failure::other)?;
-    for kept in &recovered.streams {
-        println!("{}", on(kept));
-    }
-    println!(
-        "Every room has begun a new epoch. What was damaged is in {}",
+    write_out(&format!(
+        "{}Every room has begun a new epoch. What was damaged is in {}\n",
+        lines(&recovered.streams),
         recovered.aside.display()
-    );
-    Ok(())
+    ))
+}
+
+fn lines(kept: &[Kept]) -> String {
+    kept.iter().map(|kept| format!("{}\n", on(kept))).collect()
 }
 
 /// Where a stream goes on, and what is missing.
