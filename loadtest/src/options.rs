@@ -97,6 +97,9 @@ struct Arguments {
     /// Viewers who are cut off at once and come back.
     #[arg(long, value_name = "N")]
     reconnect_storm: Option<u32>,
+    /// Viewers who lost their connection all try again at the same moments, as no good client does.
+    #[arg(long)]
+    no_jitter: bool,
     /// Who says what and when follows from this number.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -187,6 +190,8 @@ pub(crate) struct Plan {
     pub(crate) draw: bool,
     pub(crate) rush: Option<Rush>,
     pub(crate) storm: u32,
+    /// Who lost the connection tries again at a moment of its own.
+    pub(crate) jitter: bool,
     pub(crate) seed: u64,
     pub(crate) room: Option<RoomId>,
     pub(crate) json: Option<PathBuf>,
@@ -283,6 +288,7 @@ impl Arguments {
             draw: self.draw.unwrap_or(numbers.draw),
             rush,
             storm,
+            jitter: !self.no_jitter,
             seed: self.seed,
             room,
             json: self.json,

@@ -167,6 +167,8 @@ pub(crate) struct Report {
     rush: Option<RushReport>,
     draw: Option<DrawReport>,
     storm: Option<StormReport>,
+    /// From the end of a connection that nobody cut on purpose, to being continued.
+    comebacks: Spread,
     /// Disclosed gaps.
     skipped: u64,
     sent_again: u64,
@@ -213,6 +215,7 @@ impl Report {
             rush: None,
             draw: None,
             storm: None,
+            comebacks: Spread::of(&tally.comebacks),
             skipped: tally.skipped,
             sent_again: tally.sent_again,
             refused: tally.refused.clone(),
@@ -330,6 +333,12 @@ impl fmt::Display for Report {
             row(
                 "storm",
                 &format_args!("{} cut, {} back: {}", storm.cut, storm.latency.count, storm.latency),
+            )?;
+        }
+        if self.comebacks.count > 0 {
+            row(
+                "lost, and back",
+                &format_args!("{}: {}", self.comebacks.count, self.comebacks),
             )?;
         }
         let per_comment = self

@@ -62,6 +62,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
         sources,
         threads: plan.threads,
         seed: plan.seed,
+        jitter: plan.jitter,
         likes: plan.likes,
         marks: Marks::new(&name_luck.letters(4)),
         start: Instant::now(),

@@ -67,6 +67,8 @@ pub(crate) struct Tally {
     pub(crate) joined_within: Option<(Instant, Instant)>,
     /// From the time at which a cut viewer was due, to being continued.
     pub(crate) returns: Times,
+    /// From the end of a connection that the server or the network ended, to being continued.
+    pub(crate) comebacks: Times,
     /// From the time at which a comment was due, to each viewer who was there then.
     pub(crate) deliveries: Times,
     /// From the time at which a request was due, to its answer.
@@ -129,6 +131,7 @@ impl Tally {
         for (own, others) in [
             (&mut self.joins, &other.joins),
             (&mut self.returns, &other.returns),
+            (&mut self.comebacks, &other.comebacks),
             (&mut self.deliveries, &other.deliveries),
             (&mut self.comments, &other.comments),
             (&mut self.entering, &other.entering),

@@ -37,6 +37,8 @@ pub(crate) enum Coming {
     Back,
     /// After the server or the network ended the connection.
     Again,
+    /// After it was cut to ask for its code once more.
+    ToAsk,
 }
 
 /// One viewer.

@@ -9,6 +9,7 @@ use hubbub::room::Answer;
 use hubbub::room::stage::{Stage, StageEvent};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -41,7 +42,9 @@ pub(crate) struct Client {
 /// Opens a socket without saying hello.
 pub(crate) async fn connect(address: SocketAddr, room: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let url = format!("ws://{address}/ws/{room}");
-    tokio_tungstenite::connect_async(url)
+    // By default each connection takes 128 KiB to read into: a test may have thousands.
+    let config = WebSocketConfig::default().read_buffer_size(4 << 10);
+    tokio_tungstenite::connect_async_with_config(url, Some(config), true)
         .await
         .expect("the server answers the handshake")
         .0

@@ -6,9 +6,11 @@
 
 pub(crate) mod client;
 pub(crate) mod disk;
+pub(crate) mod history;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rest;
+pub(crate) mod sale;
 pub(crate) mod server;
 pub(crate) mod verifiers;
 

@@ -11,6 +11,7 @@ mod crash;
 mod disk;
 mod draw;
 mod frames;
+mod history;
 mod late;
 mod rush;
 mod show;

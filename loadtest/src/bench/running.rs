@@ -204,6 +204,7 @@ impl Scene {
             sources: machine::sources(&[], running.server.address.ip(), viewers)?,
             threads: plan.threads,
             seed: 1,
+            jitter: true,
             likes: 0.0,
             marks: Marks::new(&luck.letters(4)),
             start: Instant::now(),

@@ -182,7 +182,8 @@ impl Worker {
                 self.tally.joined(slot.since, now);
             }
             Coming::Back => self.tally.returns.record(took),
-            Coming::Again => {}
+            Coming::Again => self.tally.comebacks.record(took),
+            Coming::ToAsk => {}
         }
         slot.since = now;
         slot.coming = Coming::Again;

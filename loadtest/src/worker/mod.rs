@@ -276,7 +276,7 @@ impl Worker {
             let viewer = self.place(asker);
             if self.watches(viewer) {
                 self.cut(viewer);
-                self.come_at(viewer, now, Coming::Again);
+                self.come_at(viewer, now, Coming::ToAsk);
             }
             if granted {
                 let discount = discount.clone();

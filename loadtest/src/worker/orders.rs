@@ -22,6 +22,8 @@ pub(crate) struct Course {
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) threads: u32,
     pub(crate) seed: u64,
+    /// Who lost the connection tries again at a moment of its own.
+    pub(crate) jitter: bool,
     pub(crate) likes: f64,
     pub(crate) marks: Marks,
     /// The run's time 0, from which comments' marks count.

@@ -191,6 +191,9 @@ impl Worker {
             return;
         }
         *self.tally.closes.entry(code.unwrap_or(0)).or_default() += 1;
+        if self.watches(viewer) {
+            self.viewers[viewer].due = Instant::now();
+        }
         if let Some(code) = code.filter(|code| !comes_back(*code)) {
             self.cut(viewer);
             self.viewers[viewer].stage = Stage::Gone;
@@ -221,7 +224,11 @@ impl Worker {
         let wait = BACKOFF.saturating_mul(1 << slot.failures.min(5)).min(BACKOFF_MAX);
         slot.failures += 1;
         // Between half and all of it, so that they do not come back together.
-        let jitter = 0.5 + self.luck.below(1_000) as f64 / 2_000.0;
+        let jitter = if self.course.jitter {
+            0.5 + self.luck.below(1_000) as f64 / 2_000.0
+        } else {
+            1.0
+        };
         let at = slot.asked_back_at.take().unwrap_or(now + wait.mul_f64(jitter));
         // It stays due when it was: an attempt that failed is part of the time that coming took.
         self.timers.push(Reverse((at, viewer, Timer::Come)));

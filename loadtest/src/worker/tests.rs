@@ -74,6 +74,7 @@ fn found(scripts: Vec<Vec<Vec<String>>>) -> String {
         sources: Vec::new(),
         threads: 1,
         seed: 1,
+        jitter: true,
         likes: 0.0,
         marks: Marks::new("test"),
         start: Instant::now(),
