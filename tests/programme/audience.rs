@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::support::process::Process;
 
+/// The server's metric of open WebSockets.
+pub(crate) const CONNECTIONS: &str = "hubbub_connections";
+
 /// It is built beside the server's program.
 pub(crate) fn program() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_hubbub")).with_file_name("hubbub-loadtest")
@@ -110,6 +113,12 @@ impl Report {
     /// A time in milliseconds, by the path to it.
     pub(crate) fn time(&self, path: &str) -> Duration {
         Duration::from_secs_f64(self.number(path) / 1_000.0)
+    }
+
+    /// Attempts to come in that failed.
+    pub(crate) fn attempts_failed(&self) -> u64 {
+        let attempts = self.0["failed_attempts"].as_object().expect("by cause");
+        attempts.values().filter_map(Value::as_u64).sum()
     }
 
     /// How many connections ended with such a code; 0: without any.

@@ -10,8 +10,35 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+// The random shows of the tests of the core, which find each other by these names.
+#[path = "../room/canary.rs"]
+mod canary;
+#[path = "../room/draws.rs"]
+mod draws;
+#[path = "../room/model.rs"]
+mod model;
+#[path = "../room/simulation.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "its tests are not run here, and one that is surprised has failed"
+)]
+mod shows;
+
 mod audience;
+mod clock;
+mod connect_storm;
+mod crash_points;
+mod descriptors;
+mod drain;
+mod half_open;
+mod memory;
+mod restart_storm;
+mod resume;
 mod sale;
+mod simulation;
+mod slow_handshakes;
+mod slow_readers;
 mod trial;
 
 use std::fs::File;
@@ -32,7 +59,21 @@ use rustix::process::{
 
 use trial::{Figures, Need, Scale, Trial};
 
-const TRIALS: &[Trial] = &[sale::TRIAL];
+const TRIALS: &[Trial] = &[
+    sale::TRIAL,
+    crash_points::TRIAL,
+    resume::TRIAL,
+    clock::TRIAL,
+    restart_storm::TRIAL,
+    connect_storm::TRIAL,
+    slow_readers::TRIAL,
+    half_open::TRIAL,
+    slow_handshakes::TRIAL,
+    descriptors::TRIAL,
+    drain::TRIAL,
+    memory::TRIAL,
+    simulation::TRIAL,
+];
 
 /// The longest that a quick trial may take.
 const QUICK: Duration = Duration::from_secs(60);
@@ -74,20 +115,27 @@ fn main() -> ExitCode {
         factor: arguments.scale,
         seed,
     };
-    let wanted = |trial: &&Trial| arguments.names.is_empty() || arguments.names.iter().any(|name| trial.name.contains(name));
+    let wanted =
+        |trial: &&Trial| arguments.names.is_empty() || arguments.names.iter().any(|name| trial.name.contains(name));
     let trials: Vec<_> = TRIALS.iter().filter(wanted).collect();
     if let (Some(file), [trial]) = (&arguments.figures, trials.as_slice()) {
         alone(trial, scale, file);
         return ExitCode::SUCCESS;
     }
     if arguments.list {
-        trials.iter().for_each(|trial| println!("{:<16} {}", trial.name, trial.what));
+        trials
+            .iter()
+            .for_each(|trial| println!("{:<16} {}", trial.name, trial.what));
         return ExitCode::SUCCESS;
     }
     if trials.is_empty() {
         println!("no trial has such a name");
         // Without --long, the name may be that of a test in another program.
-        return if scale.long { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        return if scale.long {
+            ExitCode::from(64)
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     programme(&trials, scale)
 }
@@ -103,7 +151,10 @@ fn programme(trials: &[&Trial], scale: Scale) -> ExitCode {
     println!("\n| trial | figure | measured | target | |\n|---|---|---|---|---|");
     for (name, result) in &results {
         match result {
-            Outcome::Ended(figures) => figures.lines.iter().for_each(|figure| println!("| {name} | {figure} |")),
+            Outcome::Ended(figures) => figures
+                .lines
+                .iter()
+                .for_each(|figure| println!("| {name} | {figure} |")),
             Outcome::Failed(why) => println!("| {name} | | {why} | | FAILED |"),
             Outcome::NotRun(why) => println!("| {name} | | not run: {why} | | |"),
         }
@@ -113,7 +164,11 @@ fn programme(trials: &[&Trial], scale: Scale) -> ExitCode {
         Outcome::Failed(_) => false,
         Outcome::NotRun(_) => !scale.long,
     };
-    if results.iter().all(good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if results.iter().all(good) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 enum Outcome {
@@ -131,7 +186,11 @@ fn run(trial: &Trial, scale: Scale) -> Outcome {
         return Outcome::NotRun(missing);
     }
     println!("{}: {}", trial.name, trial.what);
-    let limit = if scale.long { Duration::from_secs(60 * trial.minutes) } else { QUICK };
+    let limit = if scale.long {
+        Duration::from_secs(60 * trial.minutes)
+    } else {
+        QUICK
+    };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("figures.json");
     let began = Instant::now();
@@ -149,7 +208,9 @@ fn run(trial: &Trial, scale: Scale) -> Outcome {
     let _ = kill_process_group(group, Signal::KILL);
     let status = child.wait().expect("its own child");
     println!("{}: {:.0} s", trial.name, began.elapsed().as_secs_f64());
-    let figures = File::open(&file).ok().and_then(|file| serde_json::from_reader(file).ok());
+    let figures = File::open(&file)
+        .ok()
+        .and_then(|file| serde_json::from_reader(file).ok());
     match figures {
         _ if !in_time => Outcome::Failed(format!("not over after {} s", limit.as_secs())),
         Some(figures) if status.success() => Outcome::Ended(figures),

@@ -36,6 +36,10 @@ async fn run(scale: Scale) -> Figures {
     figures.exactly("kills survived: nothing lost, oversold or given twice", kills, kills);
     figures.note("claims in linearizable histories", claims);
     figures.at_least("claims granted whose answer a kill cut off", untold, scale.of(1, 0));
-    figures.at_most("start until serving, p99", quantile(&back, 0.99), Duration::from_secs(2));
+    figures.at_most(
+        "start until serving, p99",
+        quantile(&back, 0.99),
+        Duration::from_secs(2),
+    );
     figures
 }

@@ -41,19 +41,23 @@ pub(crate) struct Client {
 
 /// Opens a socket without saying hello.
 pub(crate) async fn connect(address: SocketAddr, room: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    try_connect(address, room)
+        .await
+        .expect("the server answers the handshake")
+}
+
+async fn try_connect(address: SocketAddr, room: &str) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Over> {
     let url = format!("ws://{address}/ws/{room}");
     // By default each connection takes 128 KiB to read into: a test may have thousands.
     let config = WebSocketConfig::default().read_buffer_size(4 << 10);
-    tokio_tungstenite::connect_async_with_config(url, Some(config), true)
-        .await
-        .expect("the server answers the handshake")
-        .0
+    let connected = tokio_tungstenite::connect_async_with_config(url, Some(config), true).await;
+    Ok(connected.map_err(|_| Over::Broken)?.0)
 }
 
 impl Client {
     /// Connects and joins with these arguments of `hello`.
     pub(crate) async fn join(address: SocketAddr, room: &str, hello: Value) -> Result<Self, Over> {
-        let mut socket = connect(address, room).await;
+        let mut socket = try_connect(address, room).await?;
         let encoding = Encoding::Json;
         let hello = json!({"id": 0, "cmd": "hello", "args": hello}).to_string();
         socket.send(Frame::text(hello)).await.map_err(|_| Over::Broken)?;

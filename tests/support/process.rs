@@ -80,10 +80,13 @@ impl Launch {
     /// On one port, which a restart takes again: for clients that come back by themselves.
     pub(crate) fn on_a_lasting_port(mut self) -> Self {
         // Below those that the system gives to clients, which could take it while the server is away.
-        let free = (20_000..32_000).cycle().skip(std::process::id() as usize % 12_000).find_map(|port| {
-            let address = SocketAddr::from(([127, 0, 0, 1], port));
-            TcpListener::bind(address).is_ok().then_some(address)
-        });
+        let free = (20_000..32_000)
+            .cycle()
+            .skip(std::process::id() as usize % 12_000)
+            .find_map(|port| {
+                let address = SocketAddr::from(([127, 0, 0, 1], port));
+                TcpListener::bind(address).is_ok().then_some(address)
+            });
         self.listen = free.unwrap();
         self
     }
@@ -173,27 +176,25 @@ impl Process {
             said,
             readers,
         };
-        let serves = process.greeted();
+        let serves = process.greeted(Instant::now()).is_some();
         (process, serves)
     }
 
-    /// Waits until it serves, which it does when all rooms on air are loaded, and notes where. False: it ended.
-    fn greeted(&mut self) -> bool {
-        let Some(line) = self.said_times(1, "\"message\":\"serving\"") else {
-            return false;
-        };
+    /// Waits until it serves, which it does when all rooms on air are loaded, and notes where. How long it took
+    /// since `began`, or none if it ended.
+    fn greeted(&mut self, began: Instant) -> Option<Duration> {
+        let line = self.said_times(1, "\"message\":\"serving\"")?;
+        let took = began.elapsed();
         let line: Value = serde_json::from_str(&line).unwrap();
         let address = line["address"].as_str().unwrap().parse().unwrap();
-        let mut token = std::mem::take(&mut self.rest.operator);
-        if token.is_empty() {
+        let (status, token, problem) = ended({
             let mut command = hubbub_under(&self.launch.under, &["token", "operator", "--data"]);
-            command.arg(self.data());
-            let (status, printed, problem) = ended(command);
-            assert_eq!(status, Some(0), "{problem}");
-            token = printed.trim().to_owned();
-        }
-        self.rest = Rest::new(address, token);
-        true
+            command.arg(self.data()).envs(self.launch.environment.iter().cloned());
+            command
+        });
+        assert_eq!(status, Some(0), "{problem}");
+        self.rest = Rest::new(address, token.trim().to_owned());
+        Some(took)
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -228,10 +229,9 @@ impl Process {
         self.launch = launch;
         self.said = said;
         self.readers = readers;
-        assert!(self.greeted(), "it ended at once and said\n{}", self.said());
-        let took = began.elapsed();
+        let took = self.greeted(began);
         old.wait().unwrap();
-        took
+        took.unwrap_or_else(|| panic!("it ended at once and said\n{}", self.said()))
     }
 
     /// How it was started.
@@ -241,7 +241,13 @@ impl Process {
 
     /// Starts another one on a copy of the data as it is on the disk now.
     pub(crate) fn copy(&self) -> Self {
-        Self::on_a_folder(self.copy_data(), Launch { under: Vec::new(), ..self.launch.clone() })
+        Self::on_a_folder(
+            self.copy_data(),
+            Launch {
+                under: Vec::new(),
+                ..self.launch.clone()
+            },
+        )
     }
 
     /// A copy of the data as it is on the disk now.
@@ -259,7 +265,9 @@ impl Process {
     /// What the kernel says of the process: the value in KiB of such a line of its status, in bytes.
     pub(crate) fn memory(&self, line: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
+        let value = status
+            .lines()
+            .find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
         let kib: u64 = value.unwrap().split_whitespace().next().unwrap().parse().unwrap();
         kib << 10
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::PATIENCE;
@@ -113,6 +113,18 @@ pub(crate) async fn joined(address: SocketAddr, room: &str) -> TcpStream {
     let (opcode, first) = frame(&mut socket).await.expect("an answer");
     assert_eq!(opcode, 1);
     assert!(first.starts_with(b"{\"joined\""), "{}", String::from_utf8_lossy(&first));
+    socket
+}
+
+/// A viewer who has joined, with a small buffer, and reads nothing.
+pub(crate) async fn deaf(address: SocketAddr, room: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    let mut socket = socket.connect(address).await.expect("the server listens");
+    let request = handshake(address, room, "");
+    socket.write_all(request.as_bytes()).await.expect("open");
+    read(&mut socket).await;
+    socket.write_all(&hello()).await.expect("open");
     socket
 }
 

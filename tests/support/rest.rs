@@ -1,9 +1,11 @@
 //! How tests ask over HTTP.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::raw;
 
@@ -78,6 +80,20 @@ impl Rest {
             .lines()
             .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         values.next().map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric has such a value, and says how long that took.
+    pub(crate) async fn until_metric(&self, name: &str, within: Duration, is: impl Fn(u64) -> bool) -> Duration {
+        let began = Instant::now();
+        loop {
+            let value = self.metric(name).await;
+            if is(value) {
+                return began.elapsed();
+            }
+            assert!(began.elapsed() < within, "{name} is {value} after {within:?}");
+            // Asking costs the server something, too.
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Told {

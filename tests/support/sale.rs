@@ -59,9 +59,15 @@ pub(crate) struct Asker {
 
 impl Asker {
     pub(crate) async fn new(address: SocketAddr, number: usize) -> Self {
-        let client = Client::viewer(address, "sale", &format!("Asker {number}")).await;
+        Self::try_new(address, number).await.expect("a viewer may come in")
+    }
+
+    /// The same, where the server may end meanwhile.
+    pub(crate) async fn try_new(address: SocketAddr, number: usize) -> Result<Self, Over> {
+        let hello = json!({"name": format!("Asker {number}")});
+        let client = Client::join(address, "sale", hello).await?;
         let token = client.token().to_owned();
-        Self { number, token, client }
+        Ok(Self { number, token, client })
     }
 
     /// Comes back to a server that has restarted.
@@ -89,7 +95,10 @@ impl Asker {
     }
 
     async fn ask(&mut self, discount: &str, sent: impl FnOnce()) -> Result<Told, Over> {
-        let id = self.client.send("claim", json!({"discount": discount, "unit": 1})).await?;
+        let id = self
+            .client
+            .send("claim", json!({"discount": discount, "unit": 1}))
+            .await?;
         sent();
         Ok(told(self.client.reply(id).await?))
     }
@@ -205,7 +214,10 @@ impl Sale {
 
         // What was acknowledged is there, before anybody asks again.
         let kept = holders(&self.server, discount).await;
-        let told: Vec<&Told> = claims.iter().filter_map(|claim| Some(&claim.answer.as_ref()?.1)).collect();
+        let told: Vec<&Told> = claims
+            .iter()
+            .filter_map(|claim| Some(&claim.answer.as_ref()?.1))
+            .collect();
         for told in &told {
             match told {
                 Told::Code(code) => assert!(kept.contains(code), "{code} of {discount} is lost: {kept:?}"),
@@ -225,7 +237,10 @@ impl Sale {
             });
         }
         for (retries, asker) in asking.join_all().await {
-            assert!(retries.iter().all(|claim| claim.answer.is_some()), "a retry is answered");
+            assert!(
+                retries.iter().all(|claim| claim.answer.is_some()),
+                "a retry is answered"
+            );
             claims.extend(retries);
             self.askers.push(asker);
         }
@@ -237,7 +252,11 @@ impl Sale {
                 _ => None,
             })
             .collect();
-        assert_eq!(codes.len(), quota.min(self.askers.len()), "the others were told sold_out");
+        assert_eq!(
+            codes.len(),
+            quota.min(self.askers.len()),
+            "the others were told sold_out"
+        );
         assert_eq!(holders(&self.server, discount).await, codes);
         Round {
             under_way,

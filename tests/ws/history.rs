@@ -24,9 +24,7 @@ fn history(text: &str) -> Vec<Claim<u64>> {
         Claim {
             asker,
             from: from.parse().expect("a time"),
-            answer: words
-                .get(2)
-                .map(|word| (to.parse().expect("a time"), told(word))),
+            answer: words.get(2).map(|word| (to.parse().expect("a time"), told(word))),
         }
     });
     claims.collect()
@@ -53,11 +51,20 @@ fn answers_that_no_order_explains_are_named() {
     for (text, violation) in [
         ("ann 1-2 A, bob 1-2 A", Violation::SharedCode(0, 1)),
         ("ann 1-2 A, ann 3-4 B", Violation::TwoCodes(0)),
-        ("ann 1-2 A, bob 1-2 B, eve 1-2 C", Violation::Oversold { granted: 3, quota: 2 }),
+        (
+            "ann 1-2 A, bob 1-2 B, eve 1-2 C",
+            Violation::Oversold { granted: 3, quota: 2 },
+        ),
         ("ann 1-2 A, bob 1-2 B, ann 3-4 -", Violation::GivenAndRefused(0)),
         ("ann 1-2 A, bob 5-6 B, eve 3-4 -", Violation::GivenAfterTheEnd(1)),
-        ("ann 1-2 A, eve 3-4 -", Violation::RefusedBeforeTheEnd { granted: 1, quota: 2 }),
-        ("ann 1-2 A, eve 3-4 -, bob 5", Violation::RefusedBeforeTheEnd { granted: 1, quota: 2 }),
+        (
+            "ann 1-2 A, eve 3-4 -",
+            Violation::RefusedBeforeTheEnd { granted: 1, quota: 2 },
+        ),
+        (
+            "ann 1-2 A, eve 3-4 -, bob 5",
+            Violation::RefusedBeforeTheEnd { granted: 1, quota: 2 },
+        ),
     ] {
         assert_eq!(check(2, &history(text)), Err(violation), "{text}");
     }
@@ -94,8 +101,14 @@ fn after(quota: usize, holders: &Holders, claim: &Claim<u64>) -> Option<Holders>
         Some((_, Told::Code(_))) | None if !holds && !room => return claim.answer.is_none().then_some(after),
         None => drop(after.entry(claim.asker).or_default()),
         Some((_, Told::Code(code))) => {
-            let owned = after.entry(claim.asker).or_default().get_or_insert_with(|| code.clone()) == code;
-            let shared = holders.iter().any(|(asker, other)| *asker != claim.asker && other.as_ref() == Some(code));
+            let owned = after
+                .entry(claim.asker)
+                .or_default()
+                .get_or_insert_with(|| code.clone())
+                == code;
+            let shared = holders
+                .iter()
+                .any(|(asker, other)| *asker != claim.asker && other.as_ref() == Some(code));
             if !owned || shared {
                 return None;
             }
@@ -128,7 +141,11 @@ fn the_check_agrees_with_a_search_through_all_orders() {
             })
             .collect();
         let searched = some_order_explains(quota, &Holders::new(), &claims);
-        assert_eq!(check(quota, &claims).is_ok(), searched, "seed {seed}: of {quota}: {claims:#?}");
+        assert_eq!(
+            check(quota, &claims).is_ok(),
+            searched,
+            "seed {seed}: of {quota}: {claims:#?}"
+        );
         *if searched { &mut sound } else { &mut unsound } += 1;
     }
     assert!(sound > 1_000 && unsound > 1_000, "{sound} sound, {unsound} not");

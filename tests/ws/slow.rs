@@ -6,8 +6,6 @@ use std::collections::BTreeSet;
 use hubbub::protocol::{Close, Encoding, Message};
 use hubbub::room::stage::StageEvent;
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -16,19 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::support::PATIENCE;
 use crate::support::client::{Client, read};
 use crate::support::process::Process;
-use crate::support::raw::{self, handshake, hello};
-
-/// A viewer who has joined, with a small buffer, and reads nothing.
-async fn deaf(server: &Process) -> TcpStream {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let mut socket = socket.connect(server.address).await.expect("the server listens");
-    let request = handshake(server.address, "show", "");
-    socket.write_all(request.as_bytes()).await.expect("open");
-    raw::read(&mut socket).await;
-    socket.write_all(&hello()).await.expect("open");
-    socket
-}
+use crate::support::raw;
 
 /// The host says so much, so many comments at once, and Ann, who reads, gets all of it without a gap.
 async fn much_is_said(host: &mut Client, ann: &mut Client, comments: usize, at_once: usize) {
@@ -71,7 +57,7 @@ async fn host(server: &Process) -> Client {
 async fn a_viewer_that_does_not_read_is_told_what_it_skipped_and_others_miss_nothing() {
     let server = Process::start(&["--no-rates"]);
     server.live_room("show").await;
-    let deaf = deaf(&server).await;
+    let deaf = raw::deaf(server.address, "show").await;
     let mut ann = Client::viewer(server.address, "show", "Ann").await;
     // A ring keeps 1,024 batches, the sockets' buffers hold less than 500 comments of this size.
     much_is_said(&mut host(&server).await, &mut ann, 6_000, 3).await;
@@ -116,7 +102,7 @@ async fn two_hundred_viewers_that_take_nothing_cost_a_bounded_amount_and_are_tol
     let mut host = host(&server).await;
     let mut crowd = Vec::new();
     for _ in 0..DEAF {
-        crowd.push(deaf(&server).await);
+        crowd.push(raw::deaf(server.address, "show").await);
     }
     // The room's own memory grows first: its ring, its last comments.
     much_is_said(&mut host, &mut ann, 1_000, 30).await;

@@ -1,0 +1,82 @@
+//! Viewers who stop reading.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::audience::{Audience, Report};
+use crate::support::process::Process;
+use crate::support::raw;
+use crate::trial::{Figures, Need, Scale, Trial, Value};
+
+pub(crate) const TRIAL: Trial = Trial {
+    name: "slow-readers",
+    what: "a tenth of the viewers stop reading, with tiny buffers; compared with a show without them",
+    needs: &[Need::Audience],
+    quick: Err("a show twice takes half a minute; tests/ws/slow.rs tries it small"),
+    minutes: 10,
+    run: |scale| Box::pin(run(scale)),
+};
+
+/// Metric of connections closed because they took nothing.
+const CLOSED: &str = "hubbub_connections_closed_total{code=\"4001\"}";
+
+async fn run(scale: Scale) -> Figures {
+    let deaf = scale.of(500, 10);
+    let (without, memory_without, _) = show(&scale, 0).await;
+    let (with, memory_with, closed) = show(&scale, deaf).await;
+    let mut figures = Figures::new(&scale);
+    figures.note("viewers who read", scale.of(4_500, 50));
+    figures.note("viewers who do not", deaf);
+    figures.note("due to received without them, p99", without.time("/latency/p99_ms"));
+    figures.note("due to received beside them, p99", with.time("/latency/p99_ms"));
+    let times = with.number("/latency/p99_ms") / without.number("/latency/p99_ms");
+    figures.at_most(
+        "the others' p99 against without",
+        Value::Times(times),
+        Value::Times(1.2),
+    );
+    let more = memory_with.saturating_sub(memory_without);
+    figures.at_most(
+        "memory's peak, more",
+        Value::Bytes(more),
+        Value::Bytes(deaf as u64 * (128 << 10) + (32 << 20)),
+    );
+    figures.exactly("closed because they took nothing", closed, deaf);
+    figures
+}
+
+/// One show, with viewers who do not read: the others' report, the server's peak of memory, and how many were closed.
+async fn show(scale: &Scale, deaf: usize) -> (Report, u64, u64) {
+    // Everything is shown, so that the buffers of those who do not read are full after some seconds.
+    let server = Process::start(&[
+        "--display-budget",
+        "off",
+        "--stall-timeout-ms",
+        &scale.text(30_000, 1_000),
+    ]);
+    server.live_room("show").await;
+    let mut arriving = JoinSet::new();
+    for _ in 0..deaf {
+        let address = server.address;
+        arriving.spawn(async move { raw::deaf(address, "show").await });
+    }
+    let _deaf: Vec<TcpStream> = arriving.join_all().await;
+    let sizes = [
+        "--viewers",
+        &scale.text(4_500, 50),
+        "--ramp",
+        &scale.text(5, 1),
+        "--seconds",
+        &scale.text(60, 4),
+        // A viewer may say something every 2.5 s.
+        "--comments",
+        &scale.text(20, 20),
+    ];
+    let report = Audience::of(&server, Some("show"), &sizes)
+        .report(Duration::from_secs(240))
+        .await;
+    report.is_correct();
+    (report, server.memory("VmHWM"), server.metric(CLOSED).await)
+}
