@@ -1,4 +1,4 @@
-//! `hubbub backup`, `restore`, `check` and `recover`.
+//! `hubbub backup`, `restore`, `check`, `recover`, `export` and `erase`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::{Configured, Failure, write_out};
 use crate::journal::HOUSE;
 use crate::journal::sqlite::{OpenError, take_folder};
 use crate::room::Timestamp;
-use crate::upkeep::{self, Kept};
+use crate::upkeep::{self, Kept, Who};
 
 pub(super) fn back_up(to: &Path, configured: Configured) -> Result<(), Failure> {
     let data = configured.read()?.data;
@@ -61,6 +61,22 @@ pub(super) fn recover(configured: Configured) -> Result<(), Failure> {
         "{}Every room has begun a new epoch. What was damaged is in {}\n",
         lines(&recovered.streams),
         recovered.aside.display()
+    ))
+}
+
+pub(super) fn export(who: &Who, configured: Configured) -> Result<(), Failure> {
+    let data = configured.read()?.data;
+    let export = upkeep::export(&data, who).map_err(Failure::other)?;
+    let text = serde_json::to_string_pretty(&export).map_err(Failure::other)?;
+    write_out(&format!("{text}\n"))
+}
+
+pub(super) fn erase(who: &Who, configured: Configured) -> Result<(), Failure> {
+    let data = configured.read()?.data;
+    let erased = upkeep::erase(&data, who).map_err(Failure::other)?;
+    write_out(&format!(
+        "erased from {} rooms: {} names and texts, {} contact details\nBackups hold them still, and browsers what they have shown.\n",
+        erased.rooms, erased.texts, erased.contacts
     ))
 }
 

@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{BadConfig, Config, Options, Secrets};
 use crate::room::fair;
+use crate::upkeep::Who;
 
 /// The configuration is wrong (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -86,6 +87,25 @@ enum Command {
     /// Of each room the longest part from its beginning that is as it was written; every room begins a new epoch. The damaged
     /// files stay in the data folder, under `damaged-` and the time.
     Recover(Configured),
+    /// Prints all that the journal holds of one viewer, as JSON; also while the server runs.
+    Export {
+        /// The viewer's identity, 32 hexadecimal digits; or a room, `/` and the viewer's number in it: `show/7`.
+        #[arg(value_name = "VIEWER")]
+        who: Who,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Erases one viewer's names, texts and contact details from the data folder, while no server runs.
+    ///
+    /// Claims, entries and wins stay under a number that says nothing of the person, so that counts and draws can still be
+    /// verified. Backups keep what they hold.
+    Erase {
+        /// The viewer, as for `export`.
+        #[arg(value_name = "VIEWER")]
+        who: Who,
+        #[command(flatten)]
+        configured: Configured,
+    },
     /// Checks a draw's transcript and says what it proves: status 0 if it is sound, 1 if not.
     VerifyDraw {
         /// The transcript, as the draw's page offers it for download.
@@ -200,6 +220,8 @@ pub fn run() -> ExitCode {
         Command::Restore { from, configured } => data::restore(&from, configured),
         Command::Check { folder, configured } => data::check(folder, configured),
         Command::Recover(configured) => data::recover(configured),
+        Command::Export { who, configured } => data::export(&who, configured),
+        Command::Erase { who, configured } => data::erase(&who, configured),
         Command::VerifyDraw { transcript } => verify_draw(&transcript),
     };
     match done {

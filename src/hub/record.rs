@@ -107,15 +107,27 @@ pub(crate) fn decode(record: &Record) -> Result<Vec<Event>, Unreadable> {
     }
 }
 
-/// The record with those personal fields emptied for which `erased` says so, of the viewer whom the event names if it
-/// names one, or which do not fit their hashes; how many were emptied.
+/// A personal field that can be read.
+pub(crate) struct Readable<'a> {
+    /// The event in which it stands, still with hashes for texts.
+    pub(crate) event: &'a Event,
+    /// Which of the event's fields it is, from 0.
+    pub(crate) nth: usize,
+    /// Whom it is about, if the event says so.
+    pub(crate) of: Option<ViewerNo>,
+    /// What it says.
+    pub(crate) text: &'a str,
+}
+
+/// The record with those personal fields emptied which do not fit their hashes, or for which `erased` says so; how many
+/// were emptied.
 ///
 /// # Errors
 ///
 /// [`Unreadable`] where the events themselves cannot be read.
 pub(crate) fn erase(
     record: &Record,
-    erased: &mut dyn FnMut(&Event, Option<ViewerNo>) -> bool,
+    erased: &mut dyn FnMut(Readable<'_>) -> bool,
 ) -> Result<(Record, usize), Unreadable> {
     let mut events: Vec<Event> = serde_json::from_slice(&record.events).map_err(|error| Unreadable {
         offset: record.first,
@@ -126,11 +138,18 @@ pub(crate) fn erase(
         .into_iter();
     let (mut kept, mut emptied) = (Vec::new(), 0);
     for event in &mut events {
-        let shown = event.clone();
+        let (shown, mut nth) = (event.clone(), 0);
         event.personal(&mut |of, personal| {
             let field = fields.next();
-            let sound = open(of, field.clone(), &mut personal.clone()).is_ok();
-            let field = field.filter(|field| sound && (field.text.is_none() || !erased(&shown, of)));
+            let sound = open(of, field.clone(), personal).is_ok();
+            let readable = Readable {
+                event: &shown,
+                nth,
+                of,
+                text: personal.as_str(),
+            };
+            let field = field.filter(|field| sound && (field.text.is_none() || !erased(readable)));
+            nth += 1;
             emptied += usize::from(field.is_none());
             let empty = Field {
                 of,
@@ -283,7 +302,7 @@ mod tests {
             };
             let error = decode(&changed).expect_err("it is not as it was");
             assert!(error.reason.starts_with(reason), "{}", error.reason);
-            let (mended, emptied) = erase(&changed, &mut |_, _| false).expect("the events are sound");
+            let (mended, emptied) = erase(&changed, &mut |_| false).expect("the events are sound");
             assert_eq!((emptied, mended.personal), (1, Bytes::from_static(br#"[{"of":7}]"#)));
         }
     }

@@ -44,7 +44,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-pub use self::file::{JournalFile, NewJournal, PartialCopy, copy};
+pub use self::file::{Erasure, JournalFile, NewJournal, PartialCopy, copy, erase};
 use self::queue::Queue;
 use self::reader::Read;
 pub use self::store::Stream;

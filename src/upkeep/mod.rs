@@ -1,5 +1,5 @@
-//! What is done to a data folder: backups of a running server's, checks, restoring, and keeping what is sound of a
-//! damaged journal. It is the one place, beside the hub, that knows both the journal's files and what the records
+//! What is done to a data folder: backups of a running server's, checks, restoring, keeping what is sound of a
+//! damaged journal, export and erasure of one viewer's data. It is the one place, beside the hub, that knows both the journal's files and what the records
 //! mean.
 //!
 //! A restored or recovered journal holds less than clients have seen. So each of its rooms begins a new epoch: a
@@ -8,6 +8,7 @@
 mod backup;
 mod check;
 mod files;
+mod person;
 mod recover;
 
 use std::io;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 pub use backup::{Backup, Restored, back_up, restore};
 pub use check::{Report, check};
+pub use person::{Erased, Export, InRoom, Text, Who, erase, export};
 pub use recover::{Kept, Recovered, recover};
 
 use crate::journal::ReadError;
@@ -47,6 +49,15 @@ pub enum Problem {
     #[error("there is no journal in {}", folder.display())]
     NoJournal {
         /// In which folder.
+        folder: PathBuf,
+    },
+    /// No room knows the viewer.
+    #[error("no room knows this viewer")]
+    UnknownViewer,
+    /// What an earlier recovery set aside holds the viewer too.
+    #[error("{} holds a damaged journal, of which nothing can be erased: remove that folder first", folder.display())]
+    DamagedAside {
+        /// Which.
         folder: PathBuf,
     },
     /// A backup that is not as it was written.

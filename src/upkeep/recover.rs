@@ -178,7 +178,7 @@ fn rebuild_room(
     let mut room = Room::new(id);
     let epoch = registry::new_epoch();
     let made = copy_records(file, new, stream, epoch, kept, &mut |record| {
-        let mended = record::erase(&record, &mut |_, _| false).map_err(|unreadable| ReadError::Damaged {
+        let mended = record::erase(&record, &mut |_| false).map_err(|unreadable| ReadError::Damaged {
             stream: stream.name.clone(),
             offset: unreadable.offset,
             reason: unreadable.reason,

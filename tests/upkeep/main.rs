@@ -5,6 +5,7 @@ mod support;
 
 mod backup;
 mod damage;
+mod person;
 mod upgrade;
 
 use std::fs;

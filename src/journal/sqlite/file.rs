@@ -9,7 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::format::{self, FORMAT};
 use super::store::{self, Stream};
 use super::{FILE, OpenError, PARTIAL, check_log, make_private_file, sync_folder};
-use crate::journal::{CatalogueRow, ReadError, Record, Snapshot};
+use crate::journal::{CatalogueRow, ReadError, Record, Snapshot, StreamId};
+use crate::room::Offset;
 
 /// A journal's file, read as it is at one moment, also while a server writes to it. One of an older format is read
 /// as if it were of this one, and stays as it is.
@@ -269,6 +270,42 @@ impl NewJournal {
     fn unusable(&self, error: &rusqlite::Error) -> OpenError {
         store::unusable(&self.partial, error)
     }
+}
+
+/// What is to be erased from one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The stream.
+    pub stream: StreamId,
+    /// Records by their first offset, with the personal fields that stay.
+    pub records: Vec<(Offset, Bytes)>,
+    /// Keys of contact details.
+    pub contacts: Vec<String>,
+}
+
+/// Erases from the journal of a folder that the caller has taken, and leaves no remains in its files: neither in free
+/// pages nor in the log. The streams' snapshots go too, since they hold what the log says.
+///
+/// # Errors
+///
+/// See [`OpenError`]. Nothing is erased, or all is and remains may be left: the same again makes sure.
+pub fn erase(folder: &Path, erasures: &[Erasure]) -> Result<(), OpenError> {
+    let file = folder.join(FILE);
+    check_log(&file)?;
+    let unusable = |error: rusqlite::Error| store::unusable(&file, &error);
+    let mut db = store::open(&file, None)?;
+    let transaction = db.transaction().map_err(unusable)?;
+    for erasure in erasures {
+        store::erase(&transaction, erasure).map_err(unusable)?;
+    }
+    transaction.commit().map_err(unusable)?;
+    // Pages keep remains of rows that once stood in them, until the whole file is written anew.
+    db.execute_batch("VACUUM").map_err(unusable)?;
+    store::checkpoint(&db, "TRUNCATE").map_err(unusable)?;
+    drop(db);
+    File::open(&file)
+        .and_then(|file| file.sync_all())
+        .map_err(|cause| OpenError::File { path: file, cause })
 }
 
 pub(super) fn empty(file: &Path) -> OpenError {

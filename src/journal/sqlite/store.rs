@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, 
 use sha2::{Digest, Sha256};
 
 use super::format::{self, FORMAT, Found};
-use super::{OpenError, file};
+use super::{Erasure, OpenError, file};
 use crate::journal::{Append, AppendError, Appended, CatalogueRow, ReadError, Record, Snapshot, StreamId};
 use crate::room::{Offset, Timestamp};
 
@@ -431,6 +431,25 @@ pub(super) fn remove(db: &Connection, stream: &str) -> rusqlite::Result<Appended
         db.execute("UPDATE streams SET name = NULL WHERE number = ?1", [number])?;
     }
     Ok(Appended::Durable)
+}
+
+/// Replaces personal fields of a stream, which no checksum covers, takes contacts away, and the snapshot.
+pub(super) fn erase(db: &Connection, erasure: &Erasure) -> rusqlite::Result<()> {
+    let Some(Place { number, .. }) = place(db, &erasure.stream)? else {
+        return Ok(());
+    };
+    for (first, personal) in &erasure.records {
+        db.prepare_cached("UPDATE records SET personal = ?2 WHERE id = ?1")?
+            .execute(params![key(number, *first), Text(personal)])?;
+    }
+    for contact in &erasure.contacts {
+        db.execute(
+            "DELETE FROM contacts WHERE stream = ?1 AND key = ?2",
+            params![number, contact],
+        )?;
+    }
+    db.execute("DELETE FROM snapshots WHERE stream = ?1", [number])?;
+    Ok(())
 }
 
 /// Erases some records of removed streams; false when there are none.

@@ -1,0 +1,151 @@
+//! Export and erasure of one viewer's data.
+
+use std::fs;
+use std::path::Path;
+
+use hubbub::journal::sqlite::{Options, Sqlite};
+use hubbub::room::ViewerId;
+use hubbub::upkeep::{Erased, Problem, Who, check, erase, export};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::present;
+use crate::support::process::{Process, ended, hubbub};
+
+/// What viewer `n` said, was called and filled in, each as it stands in a winner's or another's data.
+fn canaries(n: u32) -> [String; 6] {
+    [
+        "Name-of",
+        "Renamed",
+        "Words-of",
+        "More-words-of",
+        "Contact-of",
+        "Street-of",
+    ]
+    .map(|what| format!("{what}-{n}"))
+}
+
+/// How often a text stands in the files of a folder.
+fn count(folder: &Path, text: &str) -> usize {
+    let files = fs::read_dir(folder)
+        .expect("reads")
+        .map(|entry| entry.expect("reads").path());
+    let bytes = files
+        .filter(|path| path.is_file())
+        .map(|path| fs::read(path).expect("reads"));
+    bytes
+        .map(|bytes| {
+            bytes
+                .windows(text.len())
+                .filter(|part| *part == text.as_bytes())
+                .count()
+        })
+        .sum()
+}
+
+fn id(n: u128) -> Who {
+    Who::Id(ViewerId(n))
+}
+
+/// Winners of the draw in the room that has ended.
+fn winners(folder: &Path) -> Vec<u128> {
+    let contacts = |n| export(folder, &id(n)).expect("is known").rooms[0].contacts.len();
+    (1..=6).filter(|n| contacts(*n) > 0).collect()
+}
+
+async fn transcript(folder: &TempDir) -> Value {
+    let server = Process::start_under(&[], folder.path(), &[]);
+    server.get("/rooms/ended/draws/lips/transcript", "").await.is(200)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_viewer_is_in_no_byte_of_the_data_folder_and_everything_still_verifies() {
+    let folder = present().await;
+    let before = transcript(&folder).await;
+    let winners = winners(folder.path());
+    assert_eq!(winners.len(), 2);
+    let gone = winners[0] as u32;
+    let others: Vec<_> = (1..=6).filter(|n| *n != gone).collect();
+    for canary in &canaries(gone)[2..] {
+        assert!(count(folder.path(), canary) > 0, "{canary} was there");
+    }
+
+    let erased = erase(folder.path(), &id(winners[0])).expect("nobody uses it");
+    assert_eq!((erased.rooms, erased.contacts), (2, 1), "{erased:?}");
+    for canary in canaries(gone) {
+        assert_eq!(count(folder.path(), &canary), 0, "{canary}");
+    }
+    for other in others {
+        for canary in &canaries(other)[2..4] {
+            assert!(count(folder.path(), canary) > 0, "{canary} is somebody else's");
+        }
+    }
+    let report = check(folder.path(), true).expect("can be read");
+    assert_eq!((report.faults, report.rooms), (Vec::new(), 2));
+    let again = erase(folder.path(), &id(winners[0])).expect("once more does no harm");
+    let nothing = Erased {
+        rooms: 2,
+        texts: 0,
+        contacts: 0,
+    };
+    assert_eq!(again, nothing);
+
+    let after = transcript(&folder).await;
+    assert_eq!(before, after, "root, seed and winners are what they were");
+    let file = folder.path().join("transcript.json");
+    fs::write(&file, after.to_string()).expect("writes");
+    let (status, said, _) = ended(hubbub(&["verify-draw", file.to_str().expect("text")]));
+    assert_eq!(status, Some(0), "{said}");
+    for canary in canaries(gone) {
+        assert_eq!(count(folder.path(), &canary), 0, "{canary}, after a server ran");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewers_data_is_exported_whole_and_is_nobody_elses() {
+    let server = {
+        let folder = present().await;
+        let data = folder.keep();
+        Process::start_under(&[], &data, &[])
+    };
+    let data = server.data().to_str().expect("text").to_owned();
+    let (status, said, problem) = ended(hubbub(&["export", "live/3", "--data", &data]));
+    assert_eq!(status, Some(0), "{problem}");
+    for canary in &canaries(3)[..4] {
+        assert!(said.contains(&format!("{canary}\"")), "{canary} is not in {said}");
+    }
+    for other in [1, 2, 4, 5, 6] {
+        for canary in canaries(other) {
+            assert!(!said.contains(&canary), "{canary} is somebody else's");
+        }
+    }
+    let export: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(export["viewer"], "00000000000000000000000000000003");
+    assert_eq!(export["rooms"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        export["rooms"][1]["mine"]["claims"].as_array().map(Vec::len),
+        Some(2),
+        "{said}"
+    );
+
+    let (status, _, said) = ended(hubbub(&["erase", "live/3", "--data", &data]));
+    assert_eq!(status, Some(1));
+    assert!(said.contains("is in use by another process"), "{said}");
+    for who in ["live/99", "00000000000000000000000000000099"] {
+        let (status, _, said) = ended(hubbub(&["export", who, "--data", &data]));
+        assert_eq!((status, said.trim()), (Some(1), "hubbub: no room knows this viewer"));
+    }
+    assert_eq!(ended(hubbub(&["export", "somebody", "--data", &data])).0, Some(64));
+    drop(server);
+    fs::remove_dir_all(data).expect("removes");
+}
+
+#[tokio::test]
+async fn what_a_recovery_set_aside_must_go_before_anybody_can_be_erased() {
+    let folder = present().await;
+    fs::create_dir(folder.path().join("damaged-1")).expect("makes");
+    let refused = erase(folder.path(), &id(1));
+    assert!(matches!(refused, Err(Problem::DamagedAside { .. })), "{refused:?}");
+    let journal = Sqlite::open(folder.path(), Options::default()).expect("it is given back");
+    hubbub::journal::Journal::close(&journal).await;
+}
