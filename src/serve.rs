@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,7 @@ use crate::journal::sqlite::{self, OnCommit, OpenError, Sqlite};
 use crate::journal::{Journal, ReadError};
 use crate::machine;
 use crate::telemetry::Metrics;
+use crate::upkeep;
 
 /// Files that are open beside sockets: the journal's, covers being read, the log.
 const FILES: usize = 64;
@@ -281,7 +282,7 @@ fn note_bounds(metrics: &Metrics, config: &Config) {
     metrics.memory_max_bytes.set(machine::memory_max_bytes() as i64);
 }
 
-/// Keeps an eye on the clock and the disk.
+/// Keeps an eye on the clock, the disk and the backups.
 async fn watch(app: App, mut stopped: watch::Receiver<bool>) {
     let mut checks = interval(CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -306,5 +307,9 @@ async fn watch(app: App, mut stopped: watch::Receiver<bool>) {
             app.metrics.data_free_bytes.set(disk.free_bytes as i64);
             app.metrics.data_disk_bytes.set(disk.size_bytes as i64);
         }
+        let backup = upkeep::last_backup(&app.config.data);
+        let backup = backup.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let seconds = backup.map_or(0, |at| at.as_secs() as i64);
+        app.metrics.last_backup_seconds.set(seconds);
     }
 }

@@ -60,6 +60,7 @@ pub struct Metrics {
     pub clock_ahead_ms: IntGauge,
     pub data_free_bytes: IntGauge,
     pub data_disk_bytes: IntGauge,
+    pub last_backup_seconds: IntGauge,
     pub memory_max_bytes: IntGauge,
     pub cores: IntGauge,
 }
@@ -357,6 +358,10 @@ impl Metrics {
             )?,
             data_free_bytes: gauge("data_free_bytes", "Bytes free on the data folder's file system")?,
             data_disk_bytes: gauge("data_disk_bytes", "Bytes of the data folder's file system")?,
+            last_backup_seconds: gauge(
+                "last_backup_timestamp_seconds",
+                "When `hubbub backup` last copied the data folder, Unix seconds; 0: never",
+            )?,
             memory_max_bytes: gauge(
                 "memory_max_bytes",
                 "Memory that this process may use: its control group's limit, or the machine's memory",

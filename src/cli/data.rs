@@ -13,6 +13,9 @@ use crate::upkeep::{self, Kept, Who};
 pub(super) fn back_up(to: &Path, configured: Configured) -> Result<(), Failure> {
     let data = configured.read()?.data;
     let backup = upkeep::back_up(&data, to).map_err(Failure::other)?;
+    if let Err(problem) = upkeep::note_backup(&data) {
+        eprintln!("hubbub: the backup is made, but the server's metrics do not know of it: {problem}");
+    }
     println!(
         "{} rooms and {} files are in {}",
         backup.rooms,

@@ -8,6 +8,7 @@
 mod backup;
 mod check;
 mod files;
+mod mark;
 mod person;
 mod recover;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 pub use backup::{Backup, Restored, back_up, restore};
 pub use check::{Report, check};
+pub use mark::{last_backup, note_backup};
 pub use person::{Erased, Export, InRoom, Text, Who, erase, export};
 pub use recover::{Kept, Recovered, recover};
 

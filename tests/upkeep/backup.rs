@@ -3,11 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hubbub::room::Answer;
 use hubbub::upkeep::{Problem, back_up, check, restore};
 use serde_json::json;
+use tokio::time::timeout;
 
+use crate::support::PATIENCE;
 use crate::support::client::Client;
 use crate::support::process::{Process, ended, hubbub};
 use crate::{contents, epochs, journal, present};
@@ -133,4 +136,31 @@ async fn an_interrupted_restore_is_no_data_folder() {
     ]));
     assert_eq!(status, Some(1));
     assert!(said.contains("a restore or recovery was interrupted"), "{said}");
+}
+
+#[tokio::test]
+async fn the_metrics_say_when_the_last_backup_was_made() {
+    const METRIC: &str = "hubbub_last_backup_timestamp_seconds";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Process::start(&[]);
+    assert_eq!(server.metric(METRIC).await, 0);
+    let begun = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("is later")
+        .as_secs();
+    run(&[
+        "backup",
+        text(&folder.path().join("copy")),
+        "--data",
+        text(server.data()),
+    ]);
+    // It looks every ten seconds, and at its start.
+    server.kill();
+    server.restart();
+    let told = async { while server.metric(METRIC).await < begun {} };
+    timeout(PATIENCE, told).await.expect("it is told");
+    assert!(
+        !folder.path().join("copy/.last-backup").exists(),
+        "the mark is no part of the data"
+    );
 }

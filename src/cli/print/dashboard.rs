@@ -413,6 +413,12 @@ const ROWS: &[Row] = &[
                 unit: "short",
                 lines: &[("{{version}}", "count by (version) (hubbub_build_info{@})")],
             },
+            Panel {
+                title: "Age of the last backup",
+                says: "Since `hubbub backup` was last run here; nothing if never.",
+                unit: "s",
+                lines: &[("{{instance}}", "time() - (hubbub_last_backup_timestamp_seconds{@} > 0)")],
+            },
         ],
     },
 ];

@@ -141,11 +141,8 @@ async fn a_real_prometheus_takes_the_rules_and_has_something_to_draw_in_every_pa
     .await;
     assert_eq!(judged.len(), rules().len());
     for rule in judged {
-        assert_eq!(
-            (&rule["health"], &rule["state"]),
-            (&json!("ok"), &json!("inactive")),
-            "{rule}"
-        );
+        // Not its state: this machine's disk may be as full as a rule says.
+        assert_eq!(rule["health"], "ok", "{rule}");
     }
     for (title, _, expression) in lines(&dashboard()) {
         let query = expression
