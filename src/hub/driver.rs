@@ -98,9 +98,9 @@ fn flush(connection: &Arc<Connection>) {
 fn leave(connection: &Arc<Connection>) {
     let handle = &connection.handle;
     let now = handle.now();
-    if handle.presence.lock().went(connection, now) {
+    if handle.presence.lock().went(connection, now) && ending::shut(&connection.socket) {
         let connection = Arc::clone(connection);
-        tokio::spawn(async move { ending::linger(&connection.socket).await });
+        tokio::spawn(async move { ending::drain(&connection.socket).await });
     }
 }
 

@@ -35,18 +35,28 @@ pub(super) async fn turn_away(socket: &mut TcpStream, close: Close) {
 /// Says that nothing follows, and reads for a while what is still on its way: a socket that is closed with unread
 /// data is reset, and its other side loses the close code.
 pub(super) async fn linger(socket: &TcpStream) {
-    // It fails only on a dead socket.
-    let _ = SockRef::from(socket).shutdown(Shutdown::Write);
+    if shut(socket) {
+        drain(socket).await;
+    }
+}
+
+/// Says that nothing follows. False: the other side is gone, and hears nothing.
+pub(super) fn shut(socket: &TcpStream) -> bool {
+    SockRef::from(socket).shutdown(Shutdown::Write).is_ok()
+}
+
+/// Reads for a while what is still on its way.
+pub(super) async fn drain(socket: &TcpStream) {
     let drained = async {
-        let mut sink = [0; 512];
         while socket.readable().await.is_ok() {
-            match socket.try_read(&mut sink) {
+            match socket.try_read(&mut [0; 512]) {
                 Ok(0) => return,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
                 _ => {}
             }
         }
     };
+    // Whoever goes on sending after that is reset.
     let _ = timeout(LINGER, drained).await;
 }
 

@@ -88,7 +88,9 @@ impl Reader {
         if let Ok(Frame::Close(_)) = read {
             // The answer to a close is only written by a flush, which says that the connection is over.
             let _ = reading.context.flush(&mut edge);
-            return (Heard::Closed(edge.replies), Vec::new());
+            let answer = edge.replies;
+            self.0 = None;
+            return (Heard::Closed(answer), Vec::new());
         }
         let Edge { budget, replies, .. } = edge;
         let breach = reading.inflating.as_ref().and_then(|inflating| inflating.breach);
@@ -100,8 +102,14 @@ impl Reader {
                 heard => heard,
             },
         };
-        // Nothing waits in the context: it has said that it needs more, and the last message was whole.
-        if matches!(heard, Heard::Nothing) && reading.is_idle() {
+        let over = match heard {
+            // Nothing waits in the context: it has said that it needs more, and the last message was whole.
+            Heard::Nothing => reading.is_idle(),
+            // Nothing is read after these, and thousands may end at once.
+            Heard::Gone | Heard::Breach(_) => true,
+            _ => false,
+        };
+        if over {
             self.0 = None;
         }
         (heard, replies)

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
 /// A yield is not for free: the runtime wakes another worker to look for work, which costs as much as two
-/// visits of a socket. Nobody notices two milliseconds.
-const LONG: Duration = Duration::from_millis(2);
+/// visits of a socket. Nobody notices five milliseconds.
+const LONG: Duration = Duration::from_millis(5);
 
 /// A stretch of work without a pause.
 pub(super) struct Stretch(Instant);

@@ -17,8 +17,8 @@ const STEPS: u32 = 3;
 const FIRST: f64 = 20.0;
 /// How long too much is offered.
 const OVERLOAD: Duration = Duration::from_secs(5);
-/// Comments a second before and after it.
-const CALM: f64 = 10.0;
+/// Comments a second after it, less than a room shows as shipped.
+const CALM: f64 = 5.0;
 /// How long calm is looked at ...
 const CALM_FOR: Duration = Duration::from_secs(5);
 /// ... beginning so long after the overload.
