@@ -32,9 +32,13 @@ export function ownAddress() {
 
 /** A server of its own with data of its own; it can be killed and started again on the same data and port. */
 export class Server {
-  /** @param {string} [host] the address at which its pages are opened; one of the network is listened to as all are */
-  static async start(host = "127.0.0.1") {
+  /**
+   * @param {string} [host] the address at which its pages are opened; one of the network is listened to as all are
+   * @param {string[]} [options] more of the program's options
+   */
+  static async start(host = "127.0.0.1", options = []) {
     const server = new Server();
+    server.options = options;
     server.data = mkdtempSync(join(tmpdir(), "hubbub-pages-"));
     server.port = await freePort();
     server.listen = `${host === "127.0.0.1" ? host : "0.0.0.0"}:${server.port}`;
@@ -44,7 +48,7 @@ export class Server {
   }
 
   async run() {
-    const options = ["serve", "--listen", this.listen, "--data", this.data];
+    const options = ["serve", "--listen", this.listen, "--data", this.data, ...this.options];
     this.child = spawn(BINARY, options, { stdio: "ignore" });
     for (let tries = 0; tries < 200; tries += 1) {
       const ready = await fetch(`${this.origin}/readyz`).then((answer) => answer.ok, () => false);
