@@ -20,6 +20,9 @@ use accept::Places;
 use api::{Copies, Guesses, Handovers, Transcripts};
 use tokio::sync::Mutex;
 
+#[cfg(any(test, fuzzing))]
+pub use api::fuzz_csv;
+
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;

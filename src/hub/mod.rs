@@ -9,6 +9,8 @@ mod driver;
 mod echo;
 mod ending;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod greeting;
 mod health;
 mod inflow;

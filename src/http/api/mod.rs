@@ -39,6 +39,9 @@ pub(super) use handover::Handovers;
 pub(super) use rooms::Copies;
 pub(super) use tries::Guesses;
 
+#[cfg(any(test, fuzzing))]
+pub use table::fuzz as fuzz_csv;
+
 /// Where the API is.
 pub(super) const PREFIX: &str = "/api/v1";
 
