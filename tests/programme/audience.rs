@@ -23,7 +23,7 @@ pub(crate) fn program() -> PathBuf {
 pub(crate) fn build() {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--package", "hubbub-loadtest", "--profile", profile])
+        .args(["build", "--workspace", "--profile", profile])
         .status();
     assert!(status.expect("cargo runs").success(), "hubbub-loadtest must be built");
 }
