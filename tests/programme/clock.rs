@@ -70,7 +70,7 @@ async fn run(scale: Scale) -> Figures {
         history::check(quota, &history).unwrap_or_else(|violation| panic!("at {time}: {violation}"));
         assert_eq!(holders(&server, &discount).await.len(), quota, "at {time}");
         claims += history.len();
-        let window = Duration::from_millis(scale.of(3_000, 300) as u64);
+        let window = scale.time(3_000, 300);
         let cpu = server.cpu();
         sleep(window).await;
         busiest = busiest.max((server.cpu() - cpu).as_secs_f64() / window.as_secs_f64());

@@ -26,7 +26,7 @@ async fn run(scale: Scale) -> Figures {
     let mut host = Client::join(server.address, "sale", json!({ "token": token }))
         .await
         .expect("the host");
-    let sizes = ["--viewers", &viewers.to_string(), "--ramp", &scale.text(5, 1)];
+    let sizes = ["--viewers", &viewers.to_string(), "--ramp", &scale.seconds(5, 1)];
     // What is said in the end brings all to the same offset.
     let quiet = ["--seconds", "2", "--comments", "2", "--likes", "0"];
     let audience = Audience::of(&server, Some("sale"), &[sizes.as_slice(), &quiet].concat());

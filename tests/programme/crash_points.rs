@@ -45,7 +45,7 @@ async fn run(scale: Scale) -> Figures {
         figures.at_least(
             &format!("killed at a {calls}, nothing lost"),
             points,
-            scale.of(claims, 1),
+            if scale.long { claims } else { 1 },
         );
     }
     figures

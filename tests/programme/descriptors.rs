@@ -42,7 +42,7 @@ async fn run(scale: Scale) -> Figures {
         crowd.push(TcpStream::connect(server.address).await.expect("the kernel takes it"));
     }
 
-    let window = Duration::from_millis(scale.of(3_000, 1_000) as u64);
+    let window = scale.time(3_000, 1_000);
     let cpu = server.cpu();
     sleep(window).await;
     let busy = (server.cpu() - cpu).as_secs_f64() / window.as_secs_f64();

@@ -32,9 +32,9 @@ async fn run(scale: Scale) -> Figures {
         "--viewers",
         &viewers.to_string(),
         "--ramp",
-        &scale.text(5, 1),
+        &scale.seconds(5, 1),
         "--seconds",
-        &scale.text(20, 3),
+        &scale.seconds(20, 3),
         "--comments",
         "10",
     ];

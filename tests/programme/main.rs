@@ -89,7 +89,7 @@ struct Arguments {
     /// Only tells what there is.
     #[arg(long)]
     list: bool,
-    /// The sizes of `--long` are multiplied by it.
+    /// The numbers of `--long` are multiplied by it, as of viewers and kills, and the minutes of attacks.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     scale: f64,
     /// What all chances follow from [default: another each time].

@@ -31,9 +31,9 @@ async fn storm(scale: &Scale, options: &[&str], how: &str, within: Duration, fig
         "--viewers",
         &viewers.to_string(),
         "--ramp",
-        &scale.text(5, 1),
+        &scale.seconds(5, 1),
         "--seconds",
-        &scale.text(30, 3),
+        &scale.seconds(30, 3),
         "--comments",
         "10",
     ];

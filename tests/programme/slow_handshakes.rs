@@ -23,7 +23,7 @@ pub(crate) const TRIAL: Trial = Trial {
 
 async fn run(scale: Scale) -> Figures {
     let each = scale.of(1_000, 50);
-    let limit = Duration::from_millis(scale.of(5_000, 1_000) as u64);
+    let limit = scale.time(5_000, 1_000);
     let server = Process::start(&["--header-timeout-ms", &limit.as_millis().to_string()]);
     server.live_room("show").await;
     let address = server.address;

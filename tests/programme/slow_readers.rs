@@ -54,7 +54,7 @@ async fn show(scale: &Scale, deaf: usize) -> (Report, u64, u64) {
         "--display-budget",
         "off",
         "--stall-timeout-ms",
-        &scale.text(30_000, 1_000),
+        &scale.time(30_000, 1_000).as_millis().to_string(),
     ]);
     server.live_room("show").await;
     let mut arriving = JoinSet::new();
@@ -67,9 +67,9 @@ async fn show(scale: &Scale, deaf: usize) -> (Report, u64, u64) {
         "--viewers",
         &scale.text(4_500, 50),
         "--ramp",
-        &scale.text(5, 1),
+        &scale.seconds(5, 1),
         "--seconds",
-        &scale.text(60, 4),
+        &scale.seconds(60, 4),
         // A viewer may say something every 2.5 s.
         "--comments",
         &scale.text(20, 20),

@@ -49,6 +49,16 @@ impl Scale {
         }
     }
 
+    /// How long: times are not multiplied.
+    pub(crate) fn time(&self, long_ms: u64, quick_ms: u64) -> Duration {
+        Duration::from_millis(if self.long { long_ms } else { quick_ms })
+    }
+
+    /// The same in seconds, as an option's value.
+    pub(crate) fn seconds(&self, long: u64, quick: u64) -> String {
+        self.time(1_000 * long, 1_000 * quick).as_secs().to_string()
+    }
+
     /// As [`Self::of`], as an option's value.
     pub(crate) fn text(&self, long: usize, quick: usize) -> String {
         self.of(long, quick).to_string()
