@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hubbub::journal::Journal;
 use hubbub::journal::sqlite::{Options, Sqlite};

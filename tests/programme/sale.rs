@@ -16,10 +16,13 @@ pub(crate) const TRIAL: Trial = Trial {
 
 async fn run(scale: Scale) -> Figures {
     let (kills, askers) = (scale.of(100, 2), scale.of(5_000, 60));
-    let mut sale = Sale::open(askers, scale.of(500, 20), scale.of(400, 15)).await;
+    let quota = scale.of(500, 20);
+    let mut sale = Sale::open(askers, quota, scale.of(400, 15)).await;
     let (mut untold, mut claims, mut back) = (0, 0, Vec::new());
     for kill in 0..kills {
-        let step = 1 + scale.chance(kill as u64) as usize % sale.steps();
+        // Every second one falls while there are codes, which are gone long before everybody has asked.
+        let span = if kill % 2 == 0 { sale.steps() } else { 2 * quota };
+        let step = 1 + scale.chance(kill as u64) as usize % span;
         let round = sale.round(&format!("round-{kill}"), step).await;
         if scale.long {
             println!(
