@@ -74,7 +74,7 @@ pub(crate) fn next(bytes: &[u8], compression: bool) -> Result<Option<Frame<'_>>,
     if length < shortest {
         return Err(BadFrame::Length);
     }
-    if *first >= 0x88 && *second > 125 {
+    if first & 0x08 != 0 && *second > 125 {
         return Err(BadFrame::LongControl);
     }
     let length = usize::try_from(length)
@@ -193,6 +193,8 @@ mod tests {
     fn a_compressed_message_is_known_where_that_was_agreed_upon() {
         let known = |first| next(&[first, 0x00], true).map(|frame| frame.map(|frame| (frame.opcode, frame.compressed)));
         assert_eq!(known(0xc1), Ok(Some((Opcode::Text, true))));
+        let long = framed(0xc1, &[b'x'; 126]);
+        assert!(matches!(next(&long, true), Ok(Some(Frame { compressed: true, .. }))));
         assert_eq!(known(0x82), Ok(Some((Opcode::Binary, false))));
         for never in [0xc9, 0xc0, 0xe1] {
             assert_eq!(known(never), Err(BadFrame::Unknown), "{never:x}");
