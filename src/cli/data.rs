@@ -1,14 +1,15 @@
-//! `hubbub backup`, `restore`, `check`, `recover`, `export` and `erase`.
+//! `hubbub backup`, `restore`, `check`, `recover`, `export`, `erase` and `forget`.
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Moment;
 
 use super::{Configured, Failure, write_out};
+use crate::clock::Clock;
 use crate::journal::HOUSE;
 use crate::journal::sqlite::{OpenError, take_folder};
 use crate::room::Timestamp;
-use crate::upkeep::{self, Kept, Who};
+use crate::upkeep::{self, Erased, Kept, Who};
 
 pub(super) fn back_up(to: &Path, configured: Configured) -> Result<(), Failure> {
     let data = configured.read()?.data;
@@ -76,7 +77,18 @@ pub(super) fn export(who: &Who, configured: Configured) -> Result<(), Failure> {
 
 pub(super) fn erase(who: &Who, configured: Configured) -> Result<(), Failure> {
     let data = configured.read()?.data;
-    let erased = upkeep::erase(&data, who).map_err(Failure::other)?;
+    say_erased(upkeep::erase(&data, who).map_err(Failure::other)?)
+}
+
+pub(super) fn forget(ended_days: u32, configured: Configured) -> Result<(), Failure> {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    let data = configured.read()?.data;
+    let now = Clock::start().now();
+    let before = Timestamp(now.0.saturating_sub(u64::from(ended_days) * DAY_MS));
+    say_erased(upkeep::forget(&data, before).map_err(Failure::other)?)
+}
+
+fn say_erased(erased: Erased) -> Result<(), Failure> {
     write_out(&format!(
         "erased from {} rooms: {} names and texts, {} contact details\nBackups hold them still, and browsers what they have shown.\n",
         erased.rooms, erased.texts, erased.contacts

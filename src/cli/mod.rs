@@ -106,6 +106,16 @@ enum Command {
         #[command(flatten)]
         configured: Configured,
     },
+    /// Erases everybody's names, texts and contact details of shows that ended long ago, while no server runs.
+    ///
+    /// Titles, sums, claims, codes and draw transcripts stay. Backups keep what they hold.
+    Forget {
+        /// Shows that ended more than so many days ago.
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        ended_days: u32,
+        #[command(flatten)]
+        configured: Configured,
+    },
     /// Checks a draw's transcript and says what it proves: status 0 if it is sound, 1 if not.
     VerifyDraw {
         /// The transcript, as the draw's page offers it for download.
@@ -222,6 +232,7 @@ pub fn run() -> ExitCode {
         Command::Recover(configured) => data::recover(configured),
         Command::Export { who, configured } => data::export(&who, configured),
         Command::Erase { who, configured } => data::erase(&who, configured),
+        Command::Forget { ended_days, configured } => data::forget(ended_days, configured),
         Command::VerifyDraw { transcript } => verify_draw(&transcript),
     };
     match done {

@@ -82,9 +82,9 @@ pub struct Export {
 }
 
 /// What was erased.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Rooms that held something of the viewer.
+    /// Rooms that held something of it.
     pub rooms: usize,
     /// Names and texts that are empty now.
     pub texts: usize,
@@ -119,13 +119,7 @@ pub fn export(data: &Path, who: &Who) -> Result<Export, Problem> {
 /// See [`Problem`]; nothing is erased then.
 pub fn erase(data: &Path, who: &Who) -> Result<Erased, Problem> {
     let _lock = take_folder(data)?;
-    for entry in fs::read_dir(data).map_err(at(data))? {
-        let path = entry.map_err(at(data))?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        if name.is_some_and(|name| name.starts_with("damaged-")) {
-            return Err(Problem::DamagedAside { folder: path });
-        }
-    }
+    must_be_alone(data)?;
     let file = JournalFile::open(data, true)?;
     let viewer = identify(&file, who)?;
     let readings = readings(&file, viewer)?;
@@ -138,6 +132,62 @@ pub fn erase(data: &Path, who: &Who) -> Result<Erased, Problem> {
     let erasures: Vec<_> = readings.into_iter().map(|reading| reading.erasure).collect();
     erase_in_file(data, &erasures)?;
     Ok(erased)
+}
+
+/// Empties the names, texts and contact details of everybody in rooms that ended before a time, in the data folder of a
+/// server that does not run. Titles, sums, claims, codes and transcripts stay.
+///
+/// # Errors
+///
+/// See [`Problem`]; nothing is erased then.
+pub fn forget(data: &Path, ended_before: Timestamp) -> Result<Erased, Problem> {
+    let _lock = take_folder(data)?;
+    let file = JournalFile::open(data, true)?;
+    let (mut erased, mut erasures) = (Erased::default(), Vec::new());
+    for (stream, id) in rooms(&file)? {
+        let mut room = Room::new(id);
+        let (mut records, mut texts) = (Vec::new(), 0);
+        file.walk(&stream, &mut |record| {
+            fold(&mut room, &record)?;
+            let (emptied, count) = emptied(&record, &mut |readable| !readable.text.is_empty())?;
+            if count > 0 {
+                records.push((record.first, emptied.personal));
+            }
+            texts += count;
+            Ok(())
+        })?;
+        let contacts: Vec<_> = file.contacts(&stream)?.into_iter().map(|(key, ..)| key).collect();
+        let is_over = room.show.ended_at.is_some_and(|ended| ended < ended_before);
+        if is_over && texts + contacts.len() > 0 {
+            erased.rooms += 1;
+            erased.texts += texts;
+            erased.contacts += contacts.len();
+            let stream = stream.name;
+            erasures.push(Erasure {
+                stream,
+                records,
+                contacts,
+            });
+        }
+    }
+    drop(file);
+    if !erasures.is_empty() {
+        must_be_alone(data)?;
+        erase_in_file(data, &erasures)?;
+    }
+    Ok(erased)
+}
+
+/// A journal that a recovery has set aside holds what is to be erased, and cannot be changed.
+fn must_be_alone(data: &Path) -> Result<(), Problem> {
+    for entry in fs::read_dir(data).map_err(at(data))? {
+        let folder = entry.map_err(at(data))?.path();
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        if name.is_some_and(|name| name.starts_with("damaged-")) {
+            return Err(Problem::DamagedAside { folder });
+        }
+    }
+    Ok(())
 }
 
 fn rooms(file: &JournalFile) -> Result<Vec<(Stream, RoomId)>, Problem> {
@@ -222,7 +272,7 @@ fn read(file: &JournalFile, stream: &Stream, id: RoomId, viewer: ViewerId) -> Re
 /// A record without the names and texts of a viewer, and those.
 fn without(record: &Record, viewer: ViewerId, number: Option<ViewerNo>) -> Result<(Record, Vec<String>), ReadError> {
     let mut found = Vec::new();
-    let emptied = record::erase(record, &mut |Readable { event, nth, of, text }| {
+    let (emptied, _) = emptied(record, &mut |Readable { event, nth, of, text }| {
         let theirs = match event {
             Event::Audience(AudienceEvent::Pulsed { arrived, .. }) => arrived[nth].id == viewer,
             _ => of.is_some() && of == number,
@@ -231,15 +281,13 @@ fn without(record: &Record, viewer: ViewerId, number: Option<ViewerNo>) -> Resul
             found.push(text.to_owned());
         }
         theirs
-    });
-    match emptied {
-        Ok((record, _)) => Ok((record, found)),
-        Err(unreadable) => Err(ReadError::Damaged {
-            stream: String::new(),
-            offset: unreadable.offset,
-            reason: unreadable.reason,
-        }),
-    }
+    })?;
+    Ok((emptied, found))
+}
+
+/// A record without the fields for which `erased` says so, and how many those are. It has been folded: it can be read.
+fn emptied(record: &Record, erased: &mut dyn FnMut(Readable<'_>) -> bool) -> Result<(Record, usize), ReadError> {
+    record::erase(record, erased).map_err(|unreadable| ReadError::Unavailable(unreadable.to_string()))
 }
 
 /// Whose contact details stand under a key.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use hubbub::journal::sqlite::{Options, Sqlite};
-use hubbub::room::ViewerId;
-use hubbub::upkeep::{Erased, Problem, Who, check, erase, export};
+use hubbub::room::{Timestamp, ViewerId};
+use hubbub::upkeep::{Erased, Problem, Who, check, erase, export, forget};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -138,6 +138,49 @@ async fn a_viewers_data_is_exported_whole_and_is_nobody_elses() {
     assert_eq!(ended(hubbub(&["export", "somebody", "--data", &data])).0, Some(64));
     drop(server);
     fs::remove_dir_all(data).expect("removes");
+}
+
+/// When the room that has ended did.
+const ENDED: u64 = 1_795_349_913_492;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_show_that_ended_long_ago_keeps_its_results_and_nobodys_names() {
+    let folder = present().await;
+    let before = transcript(&folder).await;
+    assert_eq!(
+        forget(folder.path(), Timestamp(ENDED)).expect("can be read"),
+        Erased::default()
+    );
+    let data = folder.path().to_str().expect("text");
+    let (status, _, said) = ended(hubbub(&["forget", "--ended-days", "0", "--data", data]));
+    assert_eq!(status, Some(64), "{said}");
+
+    let erased = forget(folder.path(), Timestamp(ENDED + 1)).expect("nobody uses it");
+    assert_eq!((erased.rooms, erased.contacts), (1, 2), "{erased:?}");
+    for n in 1..=6 {
+        for gone in &canaries(n)[4..] {
+            assert_eq!(count(folder.path(), gone), 0, "{gone}");
+        }
+        let words = &canaries(n)[2];
+        let of = export(folder.path(), &id(n.into())).expect("is known").rooms;
+        assert!(of[0].texts.is_empty() && of[0].contacts.is_empty(), "{words}");
+        assert!(
+            of[1].texts.iter().any(|text| text.text == *words),
+            "the other show goes on"
+        );
+        assert!(!of[0].mine.claims.is_empty(), "what was granted stays");
+    }
+    assert_eq!(check(folder.path(), true).expect("can be read").faults, [""; 0]);
+    assert_eq!(transcript(&folder).await, before);
+    let server = Process::start_under(&[], folder.path(), &[]);
+    for path in [
+        "/rooms/ended/draws/lips/winners.csv",
+        "/rooms/ended/discounts/made/claims",
+    ] {
+        server.get(path, &server.operator).await.text(200);
+    }
+    let summary = server.get("/rooms/ended", "").await.is(200);
+    assert_eq!(summary["show"]["state"], "ended", "{summary}");
 }
 
 #[tokio::test]
