@@ -355,10 +355,16 @@ const ROWS: &[Row] = &[
                 ],
             },
             Panel {
-                title: "Taps dropped",
-                says: "Taps on the heart above the limit.",
+                title: "Limits reached",
+                says: "What each limit has refused, a second, by its option; also taps on the heart above their limit, which are dropped.",
                 unit: "cps",
-                lines: &[("dropped", "sum(rate(hubbub_taps_dropped_total{@}[$__rate_interval]))")],
+                lines: &[
+                    (
+                        "--{{limit}}",
+                        "sum by (limit) (rate(hubbub_limit_hits_total{@}[$__rate_interval])) > 0",
+                    ),
+                    ("taps", "sum(rate(hubbub_taps_dropped_total{@}[$__rate_interval]))"),
+                ],
             },
         ],
     },
