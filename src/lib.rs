@@ -22,6 +22,7 @@
 //! | [`auth`] | signed tokens: who somebody is |
 //! | [`config`] | every option and limit |
 //! | [`cli`], [`serve`], [`demo`] | the command line; one server from start to drain; a sample show with a simulated audience |
+//! | [`limits`] | what everybody may take of the server, and what was refused for it |
 //! | [`clock`], [`machine`], [`telemetry`] | server time; what the machine gives; every metric |
 //!
 //! Where to look first: `decide` is split by family of rules in [`room`]; the way of a batch is
@@ -43,6 +44,7 @@ pub mod house;
 pub mod http;
 pub mod hub;
 pub mod journal;
+pub mod limits;
 pub mod machine;
 pub mod protocol;
 pub mod room;

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
+use crate::limits::Hits;
 use crate::protocol::Close;
 
 /// What is said again and again is said at most this often.
@@ -57,6 +58,7 @@ pub struct Metrics {
     pub queue_depth: Histogram,
     pub http_requests: IntCounterVec,
     pub sockets_refused: IntCounterVec,
+    pub limits: Hits,
     pub clock_ahead_ms: IntGauge,
     pub data_free_bytes: IntGauge,
     pub data_disk_bytes: IntGauge,
@@ -352,6 +354,7 @@ impl Metrics {
                 "Sockets not taken, by reason: full, address (too many of one), resources (file limit, memory)",
                 &["reason"],
             )?,
+            limits: Hits::new(&registry)?,
             clock_ahead_ms: gauge(
                 "clock_ahead_ms",
                 "How far server time, which is never stepped, is ahead of the wall clock, ms",

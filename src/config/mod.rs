@@ -46,6 +46,20 @@ pub struct Config {
     pub connections_max: usize,
     /// Connections of one address at once.
     pub connections_per_address: usize,
+    /// Connections of one viewer, or one person of the staff, in one room at once.
+    pub connections_per_viewer: usize,
+    /// Viewers' connections in one room at once.
+    pub connections_per_room: Option<usize>,
+    /// Sockets of one address that are no WebSocket, or have not said hello.
+    pub handshakes_per_address: usize,
+    /// Requests a second of one WebSocket.
+    pub commands_per_connection: u32,
+    /// Messages a second of all WebSockets of one address.
+    pub commands_per_address: u32,
+    /// Bytes a second that one WebSocket may send.
+    pub bytes_per_connection: u32,
+    /// Bytes a second of the messages of all WebSockets of one address.
+    pub bytes_per_address: u32,
     /// Addresses that are not limited one by one.
     pub exempt: Vec<Network>,
     /// Rooms in memory at once.
@@ -79,6 +93,10 @@ impl Config {
     pub fn limits(&self) -> Limits {
         Limits {
             connections_max: self.connections_max,
+            connections_per_viewer: self.connections_per_viewer,
+            connections_per_room: self.connections_per_room,
+            commands_per_connection: self.commands_per_connection,
+            bytes_per_connection: self.bytes_per_connection,
             rooms_max: self.rooms_max,
             display_budget: self.display_budget,
             unattended_ms: self.unattended.as_millis() as u64,

@@ -145,6 +145,54 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_per_address: Option<usize>,
 
+    /// Connections of one viewer, or one person of the staff, in one room at once. Default 16.
+    /// Too few: whoever has many tabs or a bad network is refused. Too many: one token can fill a room.
+    #[arg(long, env = "HUBBUB_CONNECTIONS_PER_VIEWER", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_viewer: Option<usize>,
+
+    /// Viewers' connections in one room at once. Default: no limit but the server's own.
+    /// Too few: viewers of a popular show are refused. Without: one show can take all places of the others.
+    #[arg(long, env = "HUBBUB_CONNECTIONS_PER_ROOM", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_room: Option<usize>,
+
+    /// Sockets of one address (IPv6: of one /64) that are no WebSocket, or have not said hello. Default 1000: a browser
+    /// opens six for some seconds. Too few: people of one venue who come at once are refused.
+    /// Too many: one address can take the places of those who come.
+    #[arg(long, env = "HUBBUB_HANDSHAKES_PER_ADDRESS", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshakes_per_address: Option<usize>,
+
+    /// Requests a second of one WebSocket; three times as many at once. Default 20.
+    /// Too few: fast hosts are refused. Too many: one client keeps a room busy.
+    #[arg(long, env = "HUBBUB_COMMANDS_PER_CONNECTION", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands_per_connection: Option<u32>,
+
+    /// Messages a second of all WebSockets of one address (IPv6: of one /64); twice as many at once. Default 10000:
+    /// 5,000 viewers behind one address who claim within a second. Too few: they are refused.
+    #[arg(long, env = "HUBBUB_COMMANDS_PER_ADDRESS", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands_per_address: Option<u32>,
+
+    /// Bytes a second that one WebSocket may send; eight times as many at once, then it is closed. Default 32768,
+    /// from 4096. Too few: honest clients are closed. Too many: one client keeps a core busy.
+    #[arg(
+        long,
+        env = "HUBBUB_BYTES_PER_CONNECTION",
+        value_name = "BYTES",
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_connection: Option<u32>,
+
+    /// Bytes a second of the messages of all WebSockets of one address (IPv6: of one /64); twice as many at once.
+    /// Default 8388608, from 65536. Too few: viewers behind one address are refused.
+    #[arg(long, env = "HUBBUB_BYTES_PER_ADDRESS", value_name = "BYTES", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_address: Option<u32>,
+
     /// Networks without a limit for each address: load generators. Repeatable; replaces the default.
     /// Default 127.0.0.0/8 and ::1.
     #[arg(
@@ -339,6 +387,13 @@ impl Options {
             drain_seconds: self.drain_seconds.or(below.drain_seconds),
             connections_max: self.connections_max.or(below.connections_max),
             connections_per_address: self.connections_per_address.or(below.connections_per_address),
+            connections_per_viewer: self.connections_per_viewer.or(below.connections_per_viewer),
+            connections_per_room: self.connections_per_room.or(below.connections_per_room),
+            handshakes_per_address: self.handshakes_per_address.or(below.handshakes_per_address),
+            commands_per_connection: self.commands_per_connection.or(below.commands_per_connection),
+            commands_per_address: self.commands_per_address.or(below.commands_per_address),
+            bytes_per_connection: self.bytes_per_connection.or(below.bytes_per_connection),
+            bytes_per_address: self.bytes_per_address.or(below.bytes_per_address),
             exempt: self.exempt.or(below.exempt),
             rooms_max: self.rooms_max.or(below.rooms_max),
             display_budget: self.display_budget.or(below.display_budget),
@@ -388,6 +443,46 @@ impl Options {
                 self.connections_per_address.unwrap_or(5_000),
                 1,
                 1_000_000,
+            )?,
+            connections_per_viewer: within(
+                "--connections-per-viewer",
+                self.connections_per_viewer.unwrap_or(16),
+                1,
+                1_000_000,
+            )?,
+            connections_per_room: match self.connections_per_room {
+                None => None,
+                Some(max) => Some(within("--connections-per-room", max, 1, 1_000_000)?),
+            },
+            handshakes_per_address: within(
+                "--handshakes-per-address",
+                self.handshakes_per_address.unwrap_or(1_000),
+                1,
+                1_000_000,
+            )?,
+            commands_per_connection: within(
+                "--commands-per-connection",
+                self.commands_per_connection.unwrap_or(20),
+                1,
+                1_000_000,
+            )?,
+            commands_per_address: within(
+                "--commands-per-address",
+                self.commands_per_address.unwrap_or(10_000),
+                1,
+                100_000_000,
+            )?,
+            bytes_per_connection: within(
+                "--bytes-per-connection",
+                self.bytes_per_connection.unwrap_or(32 << 10),
+                4 << 10,
+                1 << 30,
+            )?,
+            bytes_per_address: within(
+                "--bytes-per-address",
+                self.bytes_per_address.unwrap_or(8 << 20),
+                64 << 10,
+                1 << 31,
             )?,
             exempt: all_parsed("--exempt", Some(self.exempt.unwrap_or_else(loopback)))?,
             rooms_max: within("--rooms-max", self.rooms_max.unwrap_or(10_000), 1, 1_000_000)?,
@@ -466,6 +561,13 @@ impl From<&Config> for Options {
             drain_seconds: Some(config.drain.as_secs()),
             connections_max: Some(config.connections_max),
             connections_per_address: Some(config.connections_per_address),
+            connections_per_viewer: Some(config.connections_per_viewer),
+            connections_per_room: config.connections_per_room,
+            handshakes_per_address: Some(config.handshakes_per_address),
+            commands_per_connection: Some(config.commands_per_connection),
+            commands_per_address: Some(config.commands_per_address),
+            bytes_per_connection: Some(config.bytes_per_connection),
+            bytes_per_address: Some(config.bytes_per_address),
             exempt: texts(&config.exempt),
             rooms_max: Some(config.rooms_max),
             display_budget: Some(config.display_budget.map_or("off".to_owned(), |n| n.to_string())),

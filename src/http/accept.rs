@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::config::{Config, Network, counted};
+use crate::limits::{Hits, Limit, Share};
 use crate::telemetry::{Metrics, Seldom};
 
 /// Connections that the kernel completes before they are accepted: a storm of 5,000 in a second passes.
@@ -31,9 +32,6 @@ const BACKLOG: i32 = 4096;
 /// Sockets beyond the viewers' connections: pages, REST, health checks. At most this many, at least a few.
 const HTTP_SOCKETS_MAX: usize = 1_024;
 const HTTP_SOCKETS_MIN: usize = 16;
-/// Sockets of one address that are not (yet) WebSockets. A browser opens six, for some seconds: 150 people of
-/// one venue who open the page in the same seconds.
-const HTTP_SOCKETS_PER_ADDRESS: usize = 1_000;
 /// Bytes of a request's head; more is 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Headers of a request; more is 431.
@@ -53,6 +51,13 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Unsent bytes above which a socket counts as not writable: more would only hide slowness.
 const UNSENT_BYTES: u32 = 32 << 10;
+
+/// What a socket is told for which there is no place.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/// And one whose address has too many.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Listens with a long backlog. On Linux the accepted sockets inherit the options: nothing is left to be set on
 /// each of them in a storm.
@@ -82,8 +87,7 @@ fn http_sockets(connections_max: usize) -> usize {
     (connections_max / 3).clamp(HTTP_SOCKETS_MIN, HTTP_SOCKETS_MAX)
 }
 
-/// The places for sockets: in all, for each address before a WebSocket is opened, and after.
-#[derive(Debug)]
+/// The places for sockets: in all, for each address before the hello of a WebSocket, and after its handshake.
 pub struct Places {
     sockets: Arc<Semaphore>,
     visiting: Arc<Addresses>,
@@ -92,8 +96,8 @@ pub struct Places {
     metrics: RefusedSockets,
 }
 
-#[derive(Debug)]
 struct RefusedSockets {
+    limits: Hits,
     full: prometheus::IntCounter,
     address: prometheus::IntCounter,
     resources: prometheus::IntCounter,
@@ -103,11 +107,14 @@ struct RefusedSockets {
 impl Places {
     /// Places as configured.
     pub fn new(config: &Config, metrics: &Metrics) -> Self {
-        let addresses = |max| {
+        let addresses = |max, limit| {
             Arc::new(Addresses {
                 counts: DashMap::new(),
                 max,
+                limit,
                 exempt: config.exempt.clone(),
+                commands: config.commands_per_address.into(),
+                bytes: config.bytes_per_address.into(),
             })
         };
         let refused = |reason| metrics.sockets_refused.with_label_values(&[reason]);
@@ -115,47 +122,59 @@ impl Places {
             sockets: Arc::new(Semaphore::new(
                 config.connections_max + http_sockets(config.connections_max),
             )),
-            visiting: addresses(HTTP_SOCKETS_PER_ADDRESS.min(config.connections_per_address)),
-            joined: addresses(config.connections_per_address),
+            visiting: addresses(config.handshakes_per_address, Limit::HandshakesPerAddress),
+            joined: addresses(config.connections_per_address, Limit::ConnectionsPerAddress),
             trusted_proxies: config.trusted_proxies.clone(),
             metrics: RefusedSockets {
                 full: refused("full"),
                 address: refused("address"),
                 resources: refused("resources"),
+                limits: metrics.limits.clone(),
                 said: Seldom::default(),
             },
         }
     }
 
     /// A place for a socket that was accepted.
-    fn visit(&self, peer: SocketAddr) -> Option<Visit> {
+    ///
+    /// # Errors
+    ///
+    /// What it is told.
+    fn visit(&self, peer: SocketAddr) -> Result<Visit, &'static [u8]> {
         let Ok(socket) = self.sockets.clone().try_acquire_owned() else {
             self.metrics.full.inc();
-            if self.metrics.said.again() {
-                tracing::warn!("sockets are refused: all places are taken (--connections-max)");
-            }
-            return None;
+            self.metrics.limits.note(Limit::Connections);
+            return Err(FULL);
         };
         let proxy = self.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
         let counted = if proxy {
-            Some(None)
+            None
         } else {
-            self.take(&self.visiting, peer.ip()).map(Some)
+            Some(self.take(&self.visiting, peer.ip()).ok_or(TOO_MANY)?)
         };
-        Some(Visit {
+        Ok(Visit {
             peer,
             socket: Mutex::new(Some(socket)),
-            counted: Mutex::new(counted?),
+            counted: Mutex::new(counted),
         })
     }
 
     /// A place for a WebSocket of a client, which keeps the socket's own. None: the address has its share.
     pub(super) fn join(&self, visit: &Visit, client: IpAddr) -> Option<Place> {
-        let counted = self.take(&self.joined, client)?;
-        visit.counted.lock().take();
+        let joined = self.take(&self.joined, client)?;
+        let visiting = visit.counted.lock().take();
+        // Of those behind a proxy nobody was counted yet.
+        let visiting = match visiting {
+            Some(visiting) => visiting,
+            None => self.take(&self.visiting, client)?,
+        };
         Some(Place {
-            _socket: visit.socket.lock().take(),
-            _counted: counted,
+            share: joined.share.clone(),
+            unheard: visiting,
+            held: Held {
+                _socket: visit.socket.lock().take(),
+                _counted: joined,
+            },
         })
     }
 
@@ -163,8 +182,10 @@ impl Places {
         let counted = addresses.take(address);
         if counted.is_none() {
             self.metrics.address.inc();
+            self.metrics.limits.note(addresses.limit);
             if self.metrics.said.again() {
-                tracing::warn!(%address, "sockets are refused: too many of one address (--connections-per-address, --exempt)");
+                let option = addresses.limit.option();
+                tracing::warn!(%address, option, "sockets are refused: too many of one address (--{option}, --exempt)");
             }
         }
         counted
@@ -174,42 +195,60 @@ impl Places {
 /// How many places each address has.
 #[derive(Debug)]
 struct Addresses {
-    counts: DashMap<IpAddr, usize>,
+    counts: DashMap<IpAddr, Taken>,
     max: usize,
+    limit: Limit,
     exempt: Vec<Network>,
+    /// What each may send a second.
+    commands: u64,
+    bytes: u64,
+}
+
+/// What one address has.
+#[derive(Debug)]
+struct Taken {
+    count: usize,
+    share: Arc<Share>,
 }
 
 impl Addresses {
     fn take(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
         let address = counted(address);
         let exempt = self.exempt.iter().any(|network| network.contains(address));
+        let mut share = None;
         if !exempt {
-            let mut count = self.counts.entry(address).or_default();
-            if *count >= self.max {
+            let mut taken = self.counts.entry(address).or_insert_with(|| Taken {
+                count: 0,
+                share: Arc::new(Share::new(self.commands, self.bytes)),
+            });
+            if taken.count >= self.max {
                 return None;
             }
-            *count += 1;
+            taken.count += 1;
+            share = Some(taken.share.clone());
         }
         Some(Counted {
             addresses: self.clone(),
             address: (!exempt).then_some(address),
+            share,
         })
     }
 }
 
 /// One place of an address; dropping it gives it back.
 #[derive(Debug)]
-struct Counted {
+pub(super) struct Counted {
     addresses: Arc<Addresses>,
     address: Option<IpAddr>,
+    share: Option<Arc<Share>>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
-        self.addresses.counts.remove_if_mut(&address, |_, count| {
-            *count -= 1;
-            *count == 0
+        self.addresses.counts.remove_if_mut(&address, |_, taken| {
+            taken.count -= 1;
+            taken.count == 0
         });
     }
 }
@@ -234,9 +273,20 @@ impl Visit {
     }
 }
 
-/// What a WebSocket holds until it ends.
+/// What a WebSocket gets.
 #[derive(Debug)]
 pub(super) struct Place {
+    /// What its address may send; none: it is not limited.
+    pub(super) share: Option<Arc<Share>>,
+    /// Held until its hello.
+    pub(super) unheard: Counted,
+    /// Held until it ends.
+    pub(super) held: Held,
+}
+
+/// What a WebSocket holds until it ends.
+#[derive(Debug)]
+pub(super) struct Held {
     _socket: Option<OwnedSemaphorePermit>,
     _counted: Counted,
 }
@@ -277,11 +327,15 @@ impl Door {
         stop: watch::Receiver<bool>,
         alive: mpsc::Sender<()>,
     ) {
-        if let Some(visit) = self.places.visit(peer) {
-            tokio::spawn(async move {
-                self.converse(socket, Arc::new(visit), stop).await;
-                drop(alive);
-            });
+        match self.places.visit(peer) {
+            Ok(visit) => {
+                tokio::spawn(async move {
+                    self.converse(socket, Arc::new(visit), stop).await;
+                    drop(alive);
+                });
+            }
+            // Whoever does not take this at once is told nothing: there is no place for him to wait.
+            Err(refusal) => drop(socket.try_write(refusal)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `GET /ws/{room}`: the WebSocket handshake (RFC 6455, 4.2), by hand and strict. What follows is the hub's.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -69,6 +70,10 @@ pub(super) async fn open(
         .ok_or(Handshake::NoUpgrade)?;
     let place = app.places.join(&visit, client.address);
     let full = place.is_none();
+    let (share, unheard, held) = match place {
+        Some(place) => (place.share, Some(place.unheard), Some(place.held)),
+        None => (None, None, None),
+    };
     let opened = Opened {
         room,
         wire: Wire {
@@ -77,7 +82,9 @@ pub(super) async fn open(
         },
         address: client.address,
         early: Bytes::new(),
-        held: Arc::new(place),
+        held: Arc::new(held),
+        unheard: unheard.map(|unheard| Arc::new(unheard) as Arc<dyn Any + Send + Sync>),
+        share,
     };
     tokio::spawn(take_over(app, upgrade, opened, full));
     switching(&greeting, deflate)

@@ -25,6 +25,7 @@ use super::ending;
 use super::feed::{Feed, Ring, SLOTS};
 use super::requests::Inbound;
 use super::room_handle::RoomHandle;
+use crate::limits::Share;
 use crate::protocol::{Close, Message};
 use crate::room::audience::Visitor;
 use crate::room::{Actor, Offset, Timestamp, ViewerId};
@@ -46,6 +47,8 @@ pub(super) struct Holder {
     pub(super) counted: bool,
     /// When the token ends.
     pub(super) expires_at: Option<Timestamp>,
+    /// What its address may send; none: its address is not limited.
+    pub(super) share: Option<Arc<Share>>,
     /// Given back when the connection is gone.
     pub(super) _place: Arc<dyn Any + Send + Sync>,
 }
@@ -265,6 +268,11 @@ impl Connection {
     /// Who asks, as commands name them.
     pub(super) fn actor(&self) -> &Actor {
         &self.holder.actor
+    }
+
+    /// What its address may send; none: its address is not limited.
+    pub(super) fn share(&self) -> Option<&Share> {
+        self.holder.share.as_deref()
     }
 
     /// It counts as a viewer's.

@@ -37,6 +37,7 @@ pub(super) async fn serve(hub: &Arc<Hub>, mut socket: TcpStream, reader: Reader,
         actor: Actor::Server,
         counted: false,
         expires_at: None,
+        share: None,
         _place: opened.held,
     };
     let feed = Arc::clone(&handle.stage);

@@ -17,6 +17,7 @@ use super::requests::{CONTROLS_PER_SECOND, Inbound};
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Opened, address, echo, ending, luck};
 use crate::auth::{Identity, VIEWER_MS};
+use crate::limits::Limit;
 use crate::protocol::{Close, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
 use crate::room::audience::Visitor;
 use crate::room::stage::Mine;
@@ -28,7 +29,7 @@ const HELLO: Duration = Duration::from_secs(5);
 const NAME_BYTES: usize = 200;
 
 /// Serves a socket whose handshake is done, until its room has it.
-pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) {
+pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, mut opened: Opened) {
     hub.connections.fetch_add(1, Ordering::Relaxed);
     hub.metrics.connections.inc();
     hub.metrics.connections_opened.inc();
@@ -40,6 +41,7 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) 
         Ok(greeted) => greeted,
         Err(_) => Err(Some(Close::NoHello)),
     };
+    opened.unheard = None;
     let admitted = match greeted {
         Ok((re, hello)) => admit(&hub, &opened, re, hello).await.map_err(Some),
         Err(close) => Err(close),
@@ -59,7 +61,7 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, opened: Opened) 
 async fn greet(socket: &mut TcpStream, reader: &mut Reader, wire: Wire) -> Result<(u64, Hello), Option<Close>> {
     let mut controls = 0;
     loop {
-        let (heard, replies) = reader.read(socket, wire);
+        let (heard, replies, _) = reader.read(socket, wire);
         socket.write_all(&replies).await.map_err(|_| None)?;
         let message = match heard {
             Heard::Message(message) => message,
@@ -113,10 +115,7 @@ async fn admit(hub: &Arc<Hub>, opened: &Opened, re: u64, hello: Hello) -> Result
         return Err(Close::Restart);
     }
     if hub.connections() as usize > hub.limits.connections_max {
-        tracing::warn!(
-            connections_max = hub.limits.connections_max,
-            "a connection was refused: connections-max is reached"
-        );
+        hub.metrics.limits.note(Limit::Connections);
         return Err(Close::Full);
     }
     let room = opened.room.as_ref().ok_or(Close::UnknownRoom)?;
@@ -224,6 +223,7 @@ fn join(hub: &Hub, socket: TcpStream, reader: Reader, admitted: Admitted, opened
         actor,
         counted,
         expires_at,
+        share: opened.share,
         _place: opened.held,
     };
     let feed = Arc::clone(handle.feed(hello.feed));

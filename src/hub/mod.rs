@@ -41,6 +41,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::journal::{Journal, ReadError};
+use crate::limits::Share;
 use crate::machine;
 use crate::protocol::Close;
 use crate::room::show::State;
@@ -59,6 +60,14 @@ use room_handle::RoomHandle;
 pub struct Limits {
     /// Connections of this process.
     pub connections_max: usize,
+    /// Connections of one viewer, or one person of the staff, in one room.
+    pub connections_per_viewer: usize,
+    /// Viewers' connections in one room.
+    pub connections_per_room: Option<usize>,
+    /// Requests a second of one connection.
+    pub commands_per_connection: u32,
+    /// Bytes a second that one connection may send.
+    pub bytes_per_connection: u32,
     /// Rooms in memory at once.
     pub rooms_max: usize,
     /// Comments a second that reach a room's stage; `None` shows all.
@@ -159,6 +168,10 @@ pub struct Opened {
     pub early: Bytes,
     /// Dropped when the connection ends: the place that it takes among the process's sockets.
     pub held: Arc<dyn Any + Send + Sync>,
+    /// Dropped at the hello: the place that it takes among those of its address who have not said it.
+    pub unheard: Option<Arc<dyn Any + Send + Sync>>,
+    /// What its address may send; none: its address is not limited.
+    pub share: Option<Arc<Share>>,
 }
 
 /// The place of this node among several; there is one.

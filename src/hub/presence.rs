@@ -126,6 +126,16 @@ impl Presence {
         }
     }
 
+    /// How many connections the same viewer or person has here.
+    pub(super) fn connections_of(&self, actor: &Actor) -> usize {
+        let counted = match actor {
+            Actor::Viewer(visitor) => self.connections(visitor.id).len(),
+            _ => 0,
+        };
+        let uncounted = self.uncounted.iter();
+        counted + uncounted.filter(|(_, other)| is_same(other.actor(), actor)).count()
+    }
+
     /// The connections of one viewer.
     pub(super) fn connections(&self, id: ViewerId) -> &[Arc<Connection>] {
         self.here.get(&id).map_or(&[], |here| &here.connections)
@@ -190,5 +200,14 @@ impl Presence {
         if self.arrived.is_empty() {
             self.arrived.shrink_to(64);
         }
+    }
+}
+
+/// Two connections are of one viewer, or one person.
+fn is_same(one: &Actor, other: &Actor) -> bool {
+    match (one, other) {
+        (Actor::Viewer(one), Actor::Viewer(other)) => one.id == other.id,
+        (Actor::Staff(one), Actor::Staff(other)) | (Actor::Operator(one), Actor::Operator(other)) => one == other,
+        _ => false,
     }
 }

@@ -73,8 +73,8 @@ impl Reader {
         Self((!early.is_empty()).then(|| Box::new(Reading::new(early, wire))))
     }
 
-    /// Reads one frame, and what is to be written because of it.
-    pub(super) fn read(&mut self, socket: &TcpStream, wire: Wire) -> (Heard, Vec<u8>) {
+    /// Reads one frame: also what is to be written because of it, and how many bytes were taken.
+    pub(super) fn read(&mut self, socket: &TcpStream, wire: Wire) -> (Heard, Vec<u8>, usize) {
         let reading = self.0.get_or_insert_with(|| Box::new(Reading::new(Bytes::new(), wire)));
         let mut edge = Edge {
             socket,
@@ -90,7 +90,7 @@ impl Reader {
             let _ = reading.context.flush(&mut edge);
             let answer = edge.replies;
             self.0 = None;
-            return (Heard::Closed(answer), Vec::new());
+            return (Heard::Closed(answer), Vec::new(), 0);
         }
         let Edge { budget, replies, .. } = edge;
         let breach = reading.inflating.as_ref().and_then(|inflating| inflating.breach);
@@ -106,13 +106,13 @@ impl Reader {
             // Nothing waits in the context: it has said that it needs more, and the last message was whole.
             Heard::Nothing => reading.is_idle(),
             // Nothing is read after these, and thousands may end at once.
-            Heard::Gone | Heard::Breach(_) => true,
+            Heard::Ended | Heard::Gone | Heard::Breach(_) => true,
             _ => false,
         };
         if over {
             self.0 = None;
         }
-        (heard, replies)
+        (heard, replies, READ_BUDGET - budget)
     }
 }
 

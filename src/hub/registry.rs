@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Listing, luck, parking, record, task};
 use crate::journal::{CatalogueRow, ReadError, Snapshot};
+use crate::limits::Limit;
 use crate::protocol::Close;
 use crate::room::{Offset, Refusal, Room, RoomId, SNAPSHOT_VERSION, Timestamp};
 
@@ -166,10 +167,7 @@ impl Hub {
 
     async fn enter(self: &Arc<Self>, id: &RoomId, epoch: u64, new: bool) -> Result<Arc<RoomHandle>, CommandError> {
         if self.rooms.len() >= self.limits.rooms_max && !self.rooms.contains_key(id.as_str()) {
-            tracing::warn!(
-                rooms_max = self.limits.rooms_max,
-                "no room can be loaded: rooms-max is reached"
-            );
+            self.metrics.limits.note(Limit::Rooms);
             return Err(CommandError::Busy { retry_after_ms: 5_000 });
         }
         if self.removing.contains_key(id.as_str()) {

@@ -7,7 +7,8 @@ use super::connection::Connection;
 use super::mailbox::{Lane, Refused, Reply, Work};
 use super::reader::{Heard, Reader};
 use super::task::problem;
-use super::{CommandError, echo};
+use super::{CommandError, Limits, echo};
+use crate::limits::Limit;
 use crate::protocol::{Close, Message, Numbered, Problem, Request};
 use crate::room::{Command, Refusal, Timestamp};
 
@@ -15,10 +16,10 @@ use crate::room::{Command, Refusal, Timestamp};
 const MESSAGES: usize = 32;
 /// Commands of one connection that may wait for their answer.
 const UNANSWERED_MAX: u8 = 32;
-/// Requests: this many at once ...
-const REQUESTS_BURST: u32 = 60;
-/// ... and this many a second.
-const REQUESTS_PER_SECOND: u32 = 20;
+/// Seconds whose requests may come at once.
+const REQUESTS_BURST: u32 = 3;
+/// Seconds whose bytes may come at once: with the least of `--bytes-per-connection`, two of the largest messages.
+const BYTES_BURST: u32 = 8;
 /// Refusals for being too fast before the connection is closed.
 const TOLERANCE: u32 = 200;
 /// Control frames a second; an honest client answers a ping each 25 s.
@@ -60,6 +61,7 @@ impl Inbound {
 struct Rates {
     second: u64,
     requests: u32,
+    bytes: u32,
     taps: u32,
     controls: u32,
     too_fast: u32,
@@ -69,20 +71,26 @@ impl Rates {
     fn new() -> Self {
         Self {
             second: 0,
-            requests: REQUESTS_BURST,
+            requests: 0,
+            bytes: 0,
             taps: 2 * TAPS_MAX,
             controls: 0,
             too_fast: 0,
         }
     }
 
-    /// Refills for the seconds that have passed.
-    fn refill(&mut self, now: Timestamp) {
+    /// Refills for the seconds that have passed; the first time wholly.
+    fn refill(&mut self, now: Timestamp, limits: &Limits) {
         let second = now.0 / 1_000;
         let passed = second.saturating_sub(self.second).min(60) as u32;
         if passed > 0 {
             self.second = second;
-            self.requests = (self.requests + passed * REQUESTS_PER_SECOND).min(REQUESTS_BURST);
+            let refilled = |left: u32, per_second: u32, burst: u32| {
+                let more = per_second.saturating_mul(passed);
+                left.saturating_add(more).min(per_second.saturating_mul(burst))
+            };
+            self.requests = refilled(self.requests, limits.commands_per_connection, REQUESTS_BURST);
+            self.bytes = refilled(self.bytes, limits.bytes_per_connection, BYTES_BURST);
             self.taps = (self.taps + passed * TAPS_PER_SECOND).min(2 * TAPS_MAX);
             self.controls = 0;
         }
@@ -100,9 +108,19 @@ fn read_some(connection: &Arc<Connection>, inbound: &mut Inbound) -> bool {
         reader, rates, echoes, ..
     } = inbound;
     let now = connection.handle.hub.clock.now();
-    rates.refill(now);
+    let hub = &connection.handle.hub;
+    rates.refill(now, &hub.limits);
     for _ in 0..MESSAGES {
-        let (heard, replies) = reader.read(&connection.socket, connection.wire);
+        let (heard, replies, bytes) = reader.read(&connection.socket, connection.wire);
+        match rates.bytes.checked_sub(bytes as u32) {
+            Some(left) => rates.bytes = left,
+            None if *echoes || !hub.limits.rates => {}
+            None => {
+                hub.metrics.limits.note(Limit::BytesPerConnection);
+                connection.close(Close::Flood);
+                return false;
+            }
+        }
         if !replies.is_empty() {
             connection.queue(replies.into());
         }
@@ -157,13 +175,12 @@ fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rate
             return refuse(Problem::new(bad.re, bad.code, bad.message));
         }
     };
-    let limited = handle.hub.limits.rates;
-    if limited && !matches!(request, Request::Like { .. }) {
-        let Some(left) = rates.requests.checked_sub(1) else {
-            rates.too_fast += 1;
-            return refuse(too_fast(id, &request));
-        };
-        rates.requests = left;
+    if handle.hub.limits.rates
+        && let Err(limit) = within(connection, message.len(), &request, rates, now)
+    {
+        handle.hub.metrics.limits.note(limit);
+        rates.too_fast += 1;
+        return refuse(too_fast(id, &request));
     }
     match (id, request) {
         (Some(re), Request::Ping) => connection.send(&Message::Pong { re, now }),
@@ -178,6 +195,20 @@ fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rate
             refuse(Problem::new(None, "bad_field", "`id` is missing"));
         }
     }
+}
+
+/// Whether one more request may come. Taps have a limit of their own.
+fn within(
+    connection: &Connection,
+    bytes: usize,
+    request: &Request,
+    rates: &mut Rates,
+    now: Timestamp,
+) -> Result<(), Limit> {
+    if !matches!(request, Request::Like { .. }) {
+        rates.requests = rates.requests.checked_sub(1).ok_or(Limit::CommandsPerConnection)?;
+    }
+    connection.share().map_or(Ok(()), |share| share.take(bytes, now))
 }
 
 fn too_fast(id: Option<u64>, request: &Request) -> Problem {

@@ -20,6 +20,7 @@ use super::room_handle::RoomHandle;
 use super::strain::Strain;
 use super::{CommandError, Done, NODE, count, luck, parking, pass, record, registry, strain};
 use crate::journal::{Append, AppendError, Appended, ReadError, Record};
+use crate::limits::Limit;
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
 use crate::room::attendance::AttendanceEvent;
 use crate::room::audience::{self, AudienceEvent, GRACE_MS};
@@ -644,6 +645,10 @@ impl RoomTask {
         if self.handle.presence.lock().backlog() > BACKLOG_MAX {
             return connection.close(Close::Unavailable);
         }
+        if let Some(limit) = self.crowded(connection) {
+            self.handle.hub.metrics.limits.note(limit);
+            return connection.close(Close::Full);
+        }
         let now = self.now();
         joined.role = match connection.actor() {
             Actor::Viewer(_) | Actor::Server => None,
@@ -675,6 +680,18 @@ impl RoomTask {
         }
         feed.joined(Arc::clone(connection));
         self.handle.presence.lock().came(connection, now);
+    }
+
+    /// The limit that leaves no room for one more connection. Staff always has room among viewers.
+    fn crowded(&self, connection: &Connection) -> Option<Limit> {
+        let limits = &self.handle.hub.limits;
+        let own = self.handle.presence.lock().connections_of(connection.actor());
+        if connection.share().is_some() && own >= limits.connections_per_viewer {
+            return Some(Limit::ConnectionsPerViewer);
+        }
+        let full = |max| self.handle.connections() as usize >= max;
+        let is_viewer = connection.viewer().is_some();
+        (is_viewer && limits.connections_per_room.is_some_and(full)).then_some(Limit::ConnectionsPerRoom)
     }
 
     /// A connection fell off the ring: it is told so, and starts afresh with the keyframe and mine.

@@ -13,6 +13,7 @@ mod draw;
 mod frames;
 mod history;
 mod late;
+mod limits;
 mod rush;
 mod show;
 mod slow;

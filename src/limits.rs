@@ -1,0 +1,195 @@
+//! Limits on what comes in, each under the name of its option: what it refuses is counted, and now and then logged,
+//! under that name. Those of connections are kept where connections are (`http::accept`, `hub::task`); here is what
+//! all of them share, and how much a second somebody may send.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::room::Timestamp;
+use crate::telemetry::Seldom;
+
+/// A limit, by its option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `--connections-max`: WebSockets, and with some more places all sockets, of the process.
+    Connections,
+    /// `--connections-per-address`: WebSockets of one address.
+    ConnectionsPerAddress,
+    /// `--connections-per-viewer`: WebSockets of one viewer, or one person of the staff, in one room.
+    ConnectionsPerViewer,
+    /// `--connections-per-room`: viewers' WebSockets in one room.
+    ConnectionsPerRoom,
+    /// `--handshakes-per-address`: sockets of one address that are no WebSocket, or have not said hello.
+    HandshakesPerAddress,
+    /// `--commands-per-connection`: requests of one WebSocket.
+    CommandsPerConnection,
+    /// `--commands-per-address`: messages of all WebSockets of one address.
+    CommandsPerAddress,
+    /// `--bytes-per-connection`: bytes that one WebSocket sends.
+    BytesPerConnection,
+    /// `--bytes-per-address`: bytes of messages that all WebSockets of one address send.
+    BytesPerAddress,
+    /// `--rooms-max`: rooms in memory.
+    Rooms,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::ConnectionsPerViewer,
+        Self::ConnectionsPerRoom,
+        Self::HandshakesPerAddress,
+        Self::CommandsPerConnection,
+        Self::CommandsPerAddress,
+        Self::BytesPerConnection,
+        Self::BytesPerAddress,
+        Self::Rooms,
+    ];
+
+    /// Its option.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Connections => "connections-max",
+            Self::ConnectionsPerAddress => "connections-per-address",
+            Self::ConnectionsPerViewer => "connections-per-viewer",
+            Self::ConnectionsPerRoom => "connections-per-room",
+            Self::HandshakesPerAddress => "handshakes-per-address",
+            Self::CommandsPerConnection => "commands-per-connection",
+            Self::CommandsPerAddress => "commands-per-address",
+            Self::BytesPerConnection => "bytes-per-connection",
+            Self::BytesPerAddress => "bytes-per-address",
+            Self::Rooms => "rooms-max",
+        }
+    }
+}
+
+/// How often each limit has refused something.
+#[derive(Clone)]
+pub struct Hits(Arc<[(IntCounter, Seldom); Limit::ALL.len()]>);
+
+impl Hits {
+    /// Registers them, all at 0.
+    ///
+    /// # Errors
+    ///
+    /// Another metric has the name: a mistake in the program.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "What a limit has refused, by the limit's option";
+        let counters = IntCounterVec::new(Opts::new("limit_hits_total", help), &["limit"])?;
+        registry.register(Box::new(counters.clone()))?;
+        let hit = |limit: Limit| (counters.with_label_values(&[limit.option()]), Seldom::default());
+        Ok(Self(Arc::new(Limit::ALL.map(hit))))
+    }
+
+    /// The limit has refused something.
+    pub fn note(&self, limit: Limit) {
+        let (counter, said) = &self.0[limit as usize];
+        counter.inc();
+        if said.again() {
+            let option = limit.option();
+            tracing::warn!(
+                option,
+                "the limit --{option} refuses; more of it is counted in hubbub_limit_hits_total"
+            );
+        }
+    }
+}
+
+/// So much a second, and at once what comes together in some seconds.
+#[derive(Debug)]
+struct Bucket {
+    per_second: u64,
+    left: Mutex<Left>,
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    second: u64,
+    amount: u64,
+}
+
+/// Seconds whose amount may be taken at once.
+const BURST: u64 = 2;
+
+impl Bucket {
+    fn new(per_second: u64) -> Self {
+        Self {
+            per_second,
+            left: Mutex::default(),
+        }
+    }
+
+    /// Takes it if so much is left.
+    fn take(&self, amount: u64, now: Timestamp) -> bool {
+        let mut left = self.left.lock();
+        let second = now.0 / 1_000;
+        let passed = second.saturating_sub(left.second).min(BURST);
+        if passed > 0 {
+            left.second = second;
+            left.amount = (left.amount + passed * self.per_second).min(BURST * self.per_second);
+        }
+        let enough = left.amount.checked_sub(amount);
+        left.amount = enough.unwrap_or(left.amount);
+        enough.is_some()
+    }
+}
+
+/// What all connections of one address may send together.
+#[derive(Debug)]
+pub struct Share {
+    commands: Bucket,
+    bytes: Bucket,
+}
+
+impl Share {
+    /// So many messages, and so many bytes of them, a second.
+    pub fn new(commands: u64, bytes: u64) -> Self {
+        Self {
+            commands: Bucket::new(commands),
+            bytes: Bucket::new(bytes),
+        }
+    }
+
+    /// A message of so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// The limit that it would exceed.
+    pub fn take(&self, bytes: usize, now: Timestamp) -> Result<(), Limit> {
+        if !self.commands.take(1, now) {
+            return Err(Limit::CommandsPerAddress);
+        }
+        if !self.bytes.take(bytes as u64, now) {
+            return Err(Limit::BytesPerAddress);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_seconds_worth_may_come_at_once_and_then_what_a_second_brings() {
+        let bucket = Bucket::new(10);
+        let at = |ms: u64| Timestamp(1_000_000 + ms);
+        assert!(bucket.take(20, at(0)));
+        assert!(!bucket.take(1, at(999)));
+        assert!(bucket.take(10, at(1_000)));
+        assert!(!bucket.take(1, at(1_000)));
+        assert!(bucket.take(20, at(60_000)));
+        assert!(!bucket.take(1, at(60_000)), "what was not used for long is not kept");
+    }
+
+    #[test]
+    fn limits_stand_in_their_table_in_order() {
+        for (index, limit) in Limit::ALL.into_iter().enumerate() {
+            assert_eq!(limit as usize, index);
+        }
+    }
+}
