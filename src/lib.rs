@@ -22,6 +22,7 @@
 //! | [`auth`] | signed tokens: who somebody is |
 //! | [`config`] | every option and limit |
 //! | [`cli`], [`serve`], [`demo`] | the command line; one server from start to drain; a sample show with a simulated audience |
+//! | [`tls`] | TLS without a proxy: the certificate, and how it is renewed |
 //! | [`limits`] | what everybody may take of the server, and what was refused for it |
 //! | [`clock`], [`machine`], [`telemetry`] | server time; what the machine gives; every metric |
 //!
@@ -50,4 +51,5 @@ pub mod protocol;
 pub mod room;
 pub mod serve;
 pub mod telemetry;
+pub mod tls;
 pub mod upkeep;

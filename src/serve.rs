@@ -24,6 +24,7 @@ use crate::journal::sqlite::{self, OnCommit, OpenError, Sqlite};
 use crate::journal::{Journal, ReadError};
 use crate::machine;
 use crate::telemetry::Metrics;
+use crate::tls::{BadCertificate, Certificate};
 use crate::upkeep;
 
 /// Files that are open beside sockets: the journal's, covers being read, the log.
@@ -73,6 +74,12 @@ pub enum StartError {
     /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
+    /// TLS cannot be set up: a mistake in the program.
+    #[error(transparent)]
+    Tls(#[from] tokio_rustls::rustls::Error),
     /// Two metrics of one name: a mistake in the program.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -132,6 +139,7 @@ impl Serving {
             Some(address) => Some(once_free(|| listen(address)).await?),
             None => None,
         };
+        let certificate = config.tls.clone().map(Certificate::open).transpose()?;
         make_data_folder(&config)?;
 
         let metrics = Metrics::new()?;
@@ -149,7 +157,18 @@ impl Serving {
         let (stop, stopped) = watch::channel(false);
         let (alive, requests) = mpsc::channel(1);
         let (address, main) = main;
-        tokio::spawn(door(&app, router::router(app.clone())).serve(main, stopped.clone(), alive.clone()));
+        let tls = match &certificate {
+            Some(certificate) => Some(certificate.acceptor()?),
+            None => None,
+        };
+        let main_door = Door {
+            tls,
+            ..door(&app, router::router(app.clone()))
+        };
+        if let Some(certificate) = certificate {
+            tokio::spawn(certificate.watch(stopped.clone()));
+        }
+        tokio::spawn(main_door.serve(main, stopped.clone(), alive.clone()));
         let metrics_address = metrics_only.map(|(address, listener)| {
             let door = door(&app, router::metrics_router(app.clone()));
             tokio::spawn(door.serve(listener, stopped.clone(), alive));
@@ -270,6 +289,7 @@ fn door(app: &App, router: axum::Router) -> Door {
         router,
         places: app.places.clone(),
         header_timeout: app.config.header_timeout,
+        tls: None,
     }
 }
 

@@ -39,6 +39,11 @@ pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     // The demo speaks for itself.
     options.log_filter.get_or_insert("warn".to_owned());
     let mut config = configured.read()?;
+    if config.tls.is_some() {
+        return Err(Failure::other(
+            "the demo's simulated viewers speak no TLS: leave --tls-cert and --tls-key away",
+        ));
+    }
     telemetry::log(config.log, &config.log_filter).map_err(Failure::other)?;
     raise_file_limit(&mut config);
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();

@@ -99,7 +99,10 @@ impl Signals {
 pub(super) fn home(serving: &Serving) -> String {
     match &serving.app.config.public_url {
         Some(url) => url.to_string(),
-        None => format!("http://{}", reachable(serving.address)),
+        None => {
+            let scheme = serving.app.config.scheme();
+            format!("{scheme}://{}", reachable(serving.address))
+        }
     }
 }
 
@@ -122,7 +125,7 @@ fn greet(serving: &Serving) {
     println!("  Shows:       {home}/");
     if config.public_url.is_none() {
         for address in on_network(serving.address) {
-            let url = format!("http://{address}/");
+            let url = format!("{}://{address}/", config.scheme());
             println!("  On phones:   {url}");
             // Too long a text: an address is not.
             if let Ok(code) = QRBuilder::new(url).build() {

@@ -15,6 +15,7 @@ pub use origin::{BadOrigin, Origin};
 
 use crate::auth::{SigningSecret, StoreKey};
 use crate::hub::Limits;
+use crate::tls::Files;
 
 /// How the process runs, complete and checked. What each value means, and what goes wrong when it is too
 /// small or too large, stands at its option in [`Options`].
@@ -26,6 +27,8 @@ pub struct Config {
     pub data: PathBuf,
     /// What links begin with; none: the address at which the page was opened.
     pub public_url: Option<Origin>,
+    /// The certificate and key with which the main address speaks TLS.
+    pub tls: Option<Files>,
     /// Where metrics are served, instead of on the main address.
     pub metrics_listen: Option<SocketAddr>,
     /// Whose `X-Forwarded-*` headers are believed.
@@ -108,13 +111,18 @@ impl Config {
         }
     }
 
+    /// How the main address is spoken to: `https`, or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// The address of pages, as this machine can open it: with the public URL, that one; an address that
     /// stands for all interfaces is shown as the loopback one.
     pub fn page_url(&self) -> String {
         if let Some(url) = &self.public_url {
             return url.to_string();
         }
-        format!("http://{}", reachable(self.listen))
+        format!("{}://{}", self.scheme(), reachable(self.listen))
     }
 }
 

@@ -15,6 +15,7 @@ use super::{Config, Origin};
 use crate::auth::{BadSecret, SigningSecret, StoreKey};
 use crate::room::attendance::UNATTENDED_MS;
 use crate::room::comment::DISPLAY_BUDGET;
+use crate::tls::{BadCertificate, Files};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -50,6 +51,18 @@ pub struct Options {
     #[arg(long, env = "HUBBUB_PUBLIC_URL", value_name = "URL", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+
+    /// The file with the certificate and those that lead from it to a known authority, as PEM: the main address then
+    /// speaks TLS, and nothing else. Read again when it or the key changes, and at SIGHUP; nobody is disturbed.
+    /// Default none: a proxy in front speaks TLS, or nobody does.
+    #[arg(long, env = "HUBBUB_TLS_CERT", value_name = "FILE", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The file with the certificate's private key, as PEM. Default none.
+    #[arg(long, env = "HUBBUB_TLS_KEY", value_name = "FILE", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
 
     /// Address and port of /metrics, which then leaves the main address.
     /// Default: the main address, where a proxy in front should deny it to the world.
@@ -375,6 +388,8 @@ impl Options {
             listen: self.listen.or(below.listen),
             data: self.data.or(below.data),
             public_url: self.public_url.or(below.public_url),
+            tls_cert: self.tls_cert.or(below.tls_cert),
+            tls_key: self.tls_key.or(below.tls_key),
             metrics_listen: self.metrics_listen.or(below.metrics_listen),
             trusted_proxy: self.trusted_proxy.or(below.trusted_proxy),
             allow_origin: self.allow_origin.or(below.allow_origin),
@@ -424,6 +439,7 @@ impl Options {
             listen: self.listen.unwrap_or((IpAddr::from(Ipv4Addr::LOCALHOST), 8080).into()),
             data: self.data.unwrap_or_else(|| PathBuf::from("./data")),
             public_url: self.public_url.map(|url| parsed("--public-url", &url)).transpose()?,
+            tls: tls_files(self.tls_cert, self.tls_key)?,
             metrics_listen: self.metrics_listen,
             trusted_proxies: all_parsed("--trusted-proxy", self.trusted_proxy)?,
             allow_origins: all_parsed("--allow-origin", self.allow_origin)?,
@@ -549,6 +565,8 @@ impl From<&Config> for Options {
             listen: Some(config.listen),
             data: Some(config.data.clone()),
             public_url: config.public_url.as_ref().map(Origin::to_string),
+            tls_cert: config.tls.as_ref().map(|files| files.cert.clone()),
+            tls_key: config.tls.as_ref().map(|files| files.key.clone()),
             metrics_listen: config.metrics_listen,
             trusted_proxy: texts(&config.trusted_proxies),
             allow_origin: texts(&config.allow_origins),
@@ -649,6 +667,25 @@ fn budget(given: Option<String>) -> Result<Option<u32>, BadConfig> {
             })?;
             within(OPTION, number, 1, 1_000).map(Some)
         }
+    }
+}
+
+/// Both or none; they must be usable.
+fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Files>, BadConfig> {
+    let refused = |option, reason: String| BadConfig::Secret { option, reason };
+    let files = match (cert, key) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(refused("--tls-cert", "needs --tls-key too".to_owned())),
+        (None, Some(_)) => return Err(refused("--tls-key", "needs --tls-cert too".to_owned())),
+        (Some(cert), Some(key)) => Files { cert, key },
+    };
+    let option = |error: &BadCertificate| match error {
+        BadCertificate::Cert { .. } => "--tls-cert",
+        BadCertificate::Key { .. } | BadCertificate::Pair { .. } => "--tls-key",
+    };
+    match files.load() {
+        Ok(_) => Ok(Some(files)),
+        Err(error) => Err(refused(option(&error), error.to_string())),
     }
 }
 

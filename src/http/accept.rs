@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use dashmap::DashMap;
@@ -18,9 +18,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 use crate::config::{Config, Network, counted};
@@ -58,6 +61,12 @@ const FULL: &[u8] =
 /// And one whose address has too many.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// The first byte of TLS's handshake (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+/// What a socket is told that begins with something else.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+    Content-Length: 59\r\n\r\nThis address speaks TLS only: ask again, with https://...\r\n";
 
 /// Listens with a long backlog. On Linux the accepted sockets inherit the options: nothing is left to be set on
 /// each of them in a storm.
@@ -297,8 +306,10 @@ pub struct Door {
     pub router: Router,
     /// Places for sockets.
     pub places: Arc<Places>,
-    /// How long a request's head may take.
+    /// How long a request's head may take, with TLS's handshake.
     pub header_timeout: Duration,
+    /// It speaks TLS.
+    pub tls: Option<TlsAcceptor>,
 }
 
 impl Door {
@@ -340,6 +351,27 @@ impl Door {
     }
 
     async fn converse(&self, socket: TcpStream, visit: Arc<Visit>, mut stop: watch::Receiver<bool>) {
+        let Some(tls) = &self.tls else {
+            return self.talk(socket, self.header_timeout, visit, stop).await;
+        };
+        let until = Instant::now() + self.header_timeout;
+        let secured = tokio::select! {
+            secured = timeout_at(until.into(), secured(socket, tls)) => secured,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        if let Ok(Some(socket)) = secured {
+            let left = until.saturating_duration_since(Instant::now());
+            self.talk(socket, left, visit, stop).await;
+        }
+    }
+
+    async fn talk(
+        &self,
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        header_timeout: Duration,
+        visit: Arc<Visit>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let answer = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(visit.clone());
             let router = self.router.clone();
@@ -347,7 +379,7 @@ impl Door {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
+            .header_read_timeout(header_timeout)
             .max_header_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
@@ -371,6 +403,24 @@ impl Door {
         }
         sleep(SHORT_OF_RESOURCES).await;
     }
+}
+
+/// Takes TLS's handshake. None: it failed, or is none; whoever begins with HTTP is told.
+async fn secured(socket: TcpStream, tls: &TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+    let mut first = [0];
+    if socket.peek(&mut first).await.ok()? == 0 {
+        return None;
+    }
+    if first == [TLS_HANDSHAKE] {
+        return tls.accept(socket).await.ok();
+    }
+    let mut socket = socket;
+    socket.write_all(PLAIN_HTTP).await.ok()?;
+    socket.shutdown().await.ok()?;
+    let mut sink = [0; 1_024];
+    // A socket that is closed with unread data is reset, and its other side may lose the answer.
+    while socket.read(&mut sink).await.ok()? > 0 {}
+    None
 }
 
 /// The connection ended before it was accepted: nothing to wait for.

@@ -40,7 +40,7 @@ impl Client {
         if !trusted(proxies, peer) {
             return Self {
                 address: peer.to_canonical(),
-                seen_at: text(HOST).and_then(|host| Origin::at(false, host)),
+                seen_at: text(HOST).and_then(|host| Origin::at(config.tls.is_some(), host)),
             };
         }
         let https = last(FORWARDED_PROTO) == Some("https");

@@ -15,9 +15,10 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::App;
@@ -25,7 +26,7 @@ use super::accept::Visit;
 use super::client::Client;
 use super::error::{Error, Handshake};
 use super::extensions;
-use crate::hub::{self, CommandError, Opened, Wire};
+use crate::hub::{self, CommandError, Opened, Stream, Wire};
 use crate::protocol::{Close, Encoding};
 use crate::room::RoomId;
 
@@ -155,19 +156,30 @@ fn switching(greeting: &Greeting, deflate: Option<&'static str>) -> Result<Respo
 async fn take_over(app: App, upgrade: OnUpgrade, mut opened: Opened, full: bool) {
     // A client that is gone before the answer reached it is no event.
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgraded connection is not a TCP socket");
+    let Some((socket, early)) = taken(upgraded) else {
+        tracing::error!("an upgraded connection is neither a TCP socket nor TLS over one");
         return;
     };
-    let socket = parts.io.into_inner();
     // A copy: the slice would pin hyper's whole buffer.
-    opened.early = Bytes::copy_from_slice(&parts.read_buf);
-    drop(parts.read_buf);
+    opened.early = Bytes::copy_from_slice(&early);
+    drop(early);
     if full {
         // A page can only be told after the upgrade.
         hub::turn_away(socket, Close::Full).await;
     } else {
         app.hub.serve(socket, opened).await;
+    }
+}
+
+/// The socket, and what was read of it already.
+fn taken(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => Some((Stream::Plain(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+            let (socket, session) = parts.io.into_inner().into_inner();
+            Some((Stream::tls(socket, session), parts.read_buf))
+        }
     }
 }
 

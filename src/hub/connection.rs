@@ -16,8 +16,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use rustix::net::SendFlags;
-use tokio::net::TcpStream;
 
+use super::Stream;
 use super::burst::Bursts;
 use super::deflate::Wire;
 use super::driver::Driver;
@@ -62,7 +62,7 @@ pub(super) struct Connection {
     blocked: AtomicBool,
     private_waits: AtomicU8,
     pub(super) wire: Wire,
-    pub(super) socket: TcpStream,
+    pub(super) socket: Stream,
     nudged: AtomicBool,
     rung: AtomicBool,
     unread: AtomicBool,
@@ -199,7 +199,7 @@ pub(super) enum Turn {
 
 impl Connection {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: Stream,
         inbound: Inbound,
         wire: Wire,
         handle: Arc<RoomHandle>,
@@ -536,9 +536,12 @@ impl Outbox {
         if burst.bytes.is_empty() {
             return true;
         }
+        let Some(socket) = connection.socket.plain() else {
+            return false;
+        };
         // Past the runtime, whose note of what the socket can take is one more cache line: whatever goes wrong
         // goes wrong again, and is seen to, in the general way.
-        let Ok(wrote) = rustix::net::send(&connection.socket, &burst.bytes, SendFlags::NOSIGNAL) else {
+        let Ok(wrote) = rustix::net::send(socket, &burst.bytes, SendFlags::NOSIGNAL) else {
             return false;
         };
         connection.written_at.store(now.0, Ordering::Relaxed);
@@ -567,6 +570,8 @@ impl Outbox {
         }
         loop {
             let wrote = match self.write_some(connection, ring, written) {
+                // What a session has taken is not yet out.
+                Ok(None) => connection.socket.try_flush().map(|()| None),
                 Ok(Some(0)) => Err(io::ErrorKind::WriteZero.into()),
                 other => other,
             };

@@ -4,14 +4,12 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
-
 use super::connection::{Connection, Holder};
 use super::deflate::compressed;
 use super::feed::{RSV1, raw_frame};
 use super::reader::Reader;
 use super::requests::Inbound;
-use super::{Hub, Opened, ending};
+use super::{Hub, Opened, Stream, ending};
 use crate::protocol::{Close, Encoding};
 use crate::room::Actor;
 
@@ -24,13 +22,13 @@ pub(super) fn is_asked(hub: &Hub, opened: &Opened) -> bool {
 }
 
 /// Hands the socket to a driver.
-pub(super) async fn serve(hub: &Arc<Hub>, mut socket: TcpStream, reader: Reader, opened: Opened) {
+pub(super) async fn serve(hub: &Arc<Hub>, socket: Stream, reader: Reader, opened: Opened) {
     let loaded = match &opened.room {
         Some(room) => hub.load_or_new(room).await.ok(),
         None => None,
     };
     let Some(handle) = loaded else {
-        ending::turn_away(&mut socket, Close::Unavailable).await;
+        ending::turn_away(&socket, Close::Unavailable).await;
         return ending::ended(hub, Some(Close::Unavailable));
     };
     let holder = Holder {

@@ -1,18 +1,14 @@
 //! How a connection ends: the close frame, then reading for a while what is still on its way.
 
 use std::io;
-use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Hub;
 use super::feed::raw_frame;
+use super::{Hub, Stream};
 use crate::protocol::Close;
 
 /// After the close frame the socket is read for this long.
@@ -26,7 +22,7 @@ pub(super) fn close_frame(close: Close) -> Bytes {
 }
 
 /// Closes a socket that no connection holds.
-pub(super) async fn turn_away(socket: &mut TcpStream, close: Close) {
+pub(super) async fn turn_away(socket: &Stream, close: Close) {
     // A socket that takes no close frame is dead already.
     let _ = timeout(LINGER, socket.write_all(&close_frame(close))).await;
     linger(socket).await;
@@ -34,22 +30,22 @@ pub(super) async fn turn_away(socket: &mut TcpStream, close: Close) {
 
 /// Says that nothing follows, and reads for a while what is still on its way: a socket that is closed with unread
 /// data is reset, and its other side loses the close code.
-pub(super) async fn linger(socket: &TcpStream) {
+pub(super) async fn linger(socket: &Stream) {
     if shut(socket) {
         drain(socket).await;
     }
 }
 
 /// Says that nothing follows. False: the other side is gone, and hears nothing.
-pub(super) fn shut(socket: &TcpStream) -> bool {
-    SockRef::from(socket).shutdown(Shutdown::Write).is_ok()
+pub(super) fn shut(socket: &Stream) -> bool {
+    socket.end()
 }
 
 /// Reads for a while what is still on its way.
-pub(super) async fn drain(socket: &TcpStream) {
+pub(super) async fn drain(socket: &Stream) {
     let drained = async {
         while socket.readable().await.is_ok() {
-            match socket.try_read(&mut [0; 512]) {
+            match socket.try_discard(&mut [0; 512]) {
                 Ok(0) => return,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
                 _ => {}

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
+use super::Stream;
 use super::deflate::Wire;
 use super::feed::Feed;
 use super::reader::{Heard, Reader};
@@ -81,7 +82,7 @@ pub fn record(data: &[u8]) {
 struct Silence {
     _runtime: Runtime,
     _peer: std::net::TcpStream,
-    socket: TcpStream,
+    socket: Stream,
 }
 
 impl Silence {
@@ -93,7 +94,7 @@ impl Silence {
         socket.set_nonblocking(true).expect("can be told so");
         let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
         let entered = runtime.enter();
-        let socket = TcpStream::from_std(socket).expect("a socket");
+        let socket = Stream::Plain(TcpStream::from_std(socket).expect("a socket"));
         drop(entered);
         Self {
             _runtime: runtime,

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Holder};
@@ -15,7 +13,7 @@ use super::mailbox::{Joining, Lane, Work};
 use super::reader::{Heard, Reader};
 use super::requests::{CONTROLS_PER_SECOND, Inbound};
 use super::room_handle::RoomHandle;
-use super::{CommandError, Hub, Opened, address, echo, ending, luck};
+use super::{CommandError, Hub, Opened, Stream, address, echo, ending, luck};
 use crate::auth::{Identity, VIEWER_MS};
 use crate::limits::Limit;
 use crate::protocol::{Close, FeedKind, Hello, Joined, Message, Numbered, Problem, Request};
@@ -29,7 +27,7 @@ const HELLO: Duration = Duration::from_secs(5);
 const NAME_BYTES: usize = 200;
 
 /// Serves a socket whose handshake is done, until its room has it.
-pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, mut opened: Opened) {
+pub(super) async fn serve(hub: Arc<Hub>, socket: Stream, mut opened: Opened) {
     hub.connections.fetch_add(1, Ordering::Relaxed);
     hub.metrics.connections.inc();
     hub.metrics.connections_opened.inc();
@@ -37,7 +35,7 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, mut opened: Open
     if echo::is_asked(&hub, &opened) {
         return echo::serve(&hub, socket, reader, opened).await;
     }
-    let greeted = match timeout(HELLO, greet(&mut socket, &mut reader, opened.wire)).await {
+    let greeted = match timeout(HELLO, greet(&socket, &mut reader, opened.wire)).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Some(Close::NoHello)),
     };
@@ -50,7 +48,7 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, mut opened: Open
         Ok(admitted) => join(&hub, socket, reader, admitted, opened),
         Err(close) => {
             if let Some(close) = close {
-                ending::turn_away(&mut socket, close).await;
+                ending::turn_away(&socket, close).await;
             }
             ending::ended(&hub, close);
         }
@@ -58,7 +56,7 @@ pub(super) async fn serve(hub: Arc<Hub>, mut socket: TcpStream, mut opened: Open
 }
 
 /// Waits for the hello; what comes before it is refused.
-async fn greet(socket: &mut TcpStream, reader: &mut Reader, wire: Wire) -> Result<(u64, Hello), Option<Close>> {
+async fn greet(socket: &Stream, reader: &mut Reader, wire: Wire) -> Result<(u64, Hello), Option<Close>> {
     let mut controls = 0;
     loop {
         let (heard, replies, _) = reader.read(socket, wire);
@@ -210,7 +208,7 @@ fn identify(
 }
 
 /// Asks the room's task to take the connection in. From here on a driver serves it.
-fn join(hub: &Hub, socket: TcpStream, reader: Reader, admitted: Admitted, opened: Opened) {
+fn join(hub: &Hub, socket: Stream, reader: Reader, admitted: Admitted, opened: Opened) {
     let Admitted {
         handle,
         actor,

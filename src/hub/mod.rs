@@ -24,6 +24,7 @@ pub(crate) mod registry;
 mod requests;
 mod room_handle;
 mod strain;
+mod stream;
 mod stretch;
 mod task;
 
@@ -35,7 +36,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
 use crate::auth::Auth;
@@ -54,6 +54,7 @@ use parking::Breaks;
 pub use parking::Parked;
 use registry::{Known, Place};
 use room_handle::RoomHandle;
+pub use stream::Stream;
 
 /// Limits of the hub.
 #[derive(Clone, Debug)]
@@ -419,7 +420,7 @@ impl Hub {
     }
 
     /// Holds one WebSocket connection until it ends. The handshake has been answered.
-    pub async fn serve(self: Arc<Self>, socket: TcpStream, opened: Opened) {
+    pub async fn serve(self: Arc<Self>, socket: Stream, opened: Opened) {
         greeting::serve(self, socket, opened).await;
     }
 
@@ -482,8 +483,8 @@ impl Hub {
 }
 
 /// Closes a WebSocket that no hub holds, with a code.
-pub async fn turn_away(mut socket: TcpStream, close: Close) {
-    ending::turn_away(&mut socket, close).await;
+pub async fn turn_away(socket: Stream, close: Close) {
+    ending::turn_away(&socket, close).await;
 }
 
 /// 32 bytes of the operating system.

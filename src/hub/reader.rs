@@ -4,12 +4,12 @@
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
+use super::Stream;
 use super::deflate::Wire;
 use super::inflow::{Cut, Inflow, Piece};
 use crate::protocol::{Close, Encoding, MESSAGE_BYTES_MAX};
@@ -74,7 +74,7 @@ impl Reader {
     }
 
     /// Reads one frame: also what is to be written because of it, and how many bytes were taken.
-    pub(super) fn read(&mut self, socket: &TcpStream, wire: Wire) -> (Heard, Vec<u8>, usize) {
+    pub(super) fn read(&mut self, socket: &Stream, wire: Wire) -> (Heard, Vec<u8>, usize) {
         let reading = self.0.get_or_insert_with(|| Box::new(Reading::new(Bytes::new(), wire)));
         let mut edge = Edge {
             socket,
@@ -188,7 +188,7 @@ impl Boundary {
 /// The socket as tungstenite sees it: it reads, and what it wants to write (pongs, the answer to a close) is
 /// collected, to be queued between frames.
 struct Edge<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Stream,
     early: &'a mut Bytes,
     inflating: Option<&'a mut Inflating>,
     boundary: &'a mut Boundary,

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
-use super::PATIENCE;
+use super::{PATIENCE, tls};
 
 /// Why a connection is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +47,13 @@ pub(crate) async fn connect(address: SocketAddr, room: &str) -> WebSocketStream<
 }
 
 async fn try_connect(address: SocketAddr, room: &str) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Over> {
-    let url = format!("ws://{address}/ws/{room}");
+    let tls = tls::known(address);
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    let url = format!("{scheme}://{address}/ws/{room}");
     // By default each connection takes 128 KiB to read into: a test may have thousands.
     let config = WebSocketConfig::default().read_buffer_size(4 << 10);
-    let connected = tokio_tungstenite::connect_async_with_config(url, Some(config), true).await;
+    let tls = tls.map(Connector::Rustls);
+    let connected = tokio_tungstenite::connect_async_tls_with_config(url, Some(config), true, tls).await;
     Ok(connected.map_err(|_| Over::Broken)?.0)
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod rest;
 pub(crate) mod sale;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod verifiers;
 
 use std::time::Duration;

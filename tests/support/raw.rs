@@ -54,7 +54,7 @@ pub(crate) async fn converse(address: SocketAddr, request: &str) -> (Answer, Tcp
 }
 
 /// Reads the answer to a request.
-pub(crate) async fn read(socket: &mut TcpStream) -> Answer {
+pub(crate) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Answer {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match socket.read_u8().await {
@@ -163,7 +163,7 @@ pub(crate) async fn marked_frame(socket: &mut (impl AsyncRead + Unpin)) -> Optio
 }
 
 /// The code of the close frame, and that the socket ends after it.
-pub(crate) async fn close_code(socket: &mut TcpStream) -> Option<u16> {
+pub(crate) async fn close_code(socket: &mut (impl AsyncRead + Unpin)) -> Option<u16> {
     let ended = async {
         let mut code = None;
         while let Some((opcode, payload)) = frame(socket).await {

@@ -18,3 +18,4 @@ mod rush;
 mod show;
 mod slow;
 mod timing;
+mod tls;
