@@ -83,7 +83,7 @@ test("a link's name that is taken is said at its field, and nothing else is lost
   await host.getByText("/r/autumn-lips").waitFor();
   await button(host, "Make the show").click();
   await host.getByText("Another show has this link already").waitFor();
-  assert.equal(await host.evaluate(() => document.activeElement.name), "link_name");
+  await host.locator("[name=link_name]:focus").waitFor();
   assert.deepEqual(await axe(host), []);
   await dialog(host).getByRole("radio", { name: "Only with the link" }).check();
   assert.equal(await name.count(), 0, "only rooms that are listed have one");
@@ -118,7 +118,7 @@ test("a draw and a discount are prepared, and their forms name what is wrong", a
   await button(host, "Draw").click();
   await button(host, "Prepare").click();
   assert.equal(await host.locator("[aria-invalid]").count(), 2, "prize and phrase");
-  assert.equal(await host.evaluate(() => document.activeElement.name), "prize");
+  await host.locator("[name=prize]:focus").waitFor();
   await host.getByLabel("Prize", { exact: true }).fill("Velvet lipstick");
   await host.getByLabel("Phrase", { exact: true }).fill("lipstick");
   await picture(host, "control-draw-form");
