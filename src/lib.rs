@@ -24,6 +24,7 @@
 //! | [`cli`], [`serve`], [`demo`] | the command line; one server from start to drain; a sample show with a simulated audience |
 //! | [`tls`] | TLS without a proxy: the certificate, and how it is renewed |
 //! | [`limits`] | what everybody may take of the server, and what was refused for it |
+//! | [`upkeep`] | what is done to a data folder: backup, restore, check, recovery, export and erasure of one viewer |
 //! | [`clock`], [`machine`], [`telemetry`] | server time; what the machine gives; every metric |
 //!
 //! Where to look first: `decide` is split by family of rules in [`room`]; the way of a batch is

@@ -2,6 +2,7 @@
 //! under that name. Those of connections are kept where connections are (`http::accept`, `hub::task`); here is what
 //! all of them share, and how much a second somebody may send.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -87,12 +88,19 @@ impl Hits {
 
     /// The limit has refused something.
     pub fn note(&self, limit: Limit) {
+        self.note_to(limit, None);
+    }
+
+    /// The same, to somebody at an address.
+    pub fn note_to(&self, limit: Limit, address: Option<IpAddr>) {
         let (counter, said) = &self.0[limit as usize];
         counter.inc();
         if said.again() {
             let option = limit.option();
+            let address = address.map(tracing::field::display);
             tracing::warn!(
                 option,
+                address,
                 "the limit --{option} refuses; more of it is counted in hubbub_limit_hits_total"
             );
         }

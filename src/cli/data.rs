@@ -17,14 +17,13 @@ pub(super) fn back_up(to: &Path, configured: Configured) -> Result<(), Failure> 
     if let Err(problem) = upkeep::note_backup(&data) {
         eprintln!("hubbub: the backup is made, but the server's metrics do not know of it: {problem}");
     }
-    println!(
-        "{} rooms and {} files are in {}",
+    write_out(&format!(
+        "{} rooms and {} files are in {}\n{}\n",
         backup.rooms,
         backup.files,
-        to.display()
-    );
-    println!("{}", secret(backup.secret, to));
-    Ok(())
+        to.display(),
+        secret(backup.secret, to)
+    ))
 }
 
 pub(super) fn restore(from: &Path, configured: Configured) -> Result<(), Failure> {

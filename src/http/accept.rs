@@ -191,11 +191,7 @@ impl Places {
         let counted = addresses.take(address);
         if counted.is_none() {
             self.metrics.address.inc();
-            self.metrics.limits.note(addresses.limit);
-            if self.metrics.said.again() {
-                let option = addresses.limit.option();
-                tracing::warn!(%address, option, "sockets are refused: too many of one address (--{option}, --exempt)");
-            }
+            self.metrics.limits.note_to(addresses.limit, Some(address));
         }
         counted
     }

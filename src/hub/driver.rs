@@ -98,7 +98,7 @@ fn flush(connection: &Arc<Connection>) {
 fn leave(connection: &Arc<Connection>) {
     let handle = &connection.handle;
     let now = handle.now();
-    if handle.presence.lock().went(connection, now) && ending::shut(&connection.socket) {
+    if handle.presence.lock().went(connection, now) && connection.socket.end() {
         let connection = Arc::clone(connection);
         tokio::spawn(async move { ending::drain(&connection.socket).await });
     }

@@ -31,14 +31,9 @@ pub(super) async fn turn_away(socket: &Stream, close: Close) {
 /// Says that nothing follows, and reads for a while what is still on its way: a socket that is closed with unread
 /// data is reset, and its other side loses the close code.
 pub(super) async fn linger(socket: &Stream) {
-    if shut(socket) {
+    if socket.end() {
         drain(socket).await;
     }
-}
-
-/// Says that nothing follows. False: the other side is gone, and hears nothing.
-pub(super) fn shut(socket: &Stream) -> bool {
-    socket.end()
 }
 
 /// Reads for a while what is still on its way.

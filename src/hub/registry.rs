@@ -20,11 +20,6 @@ const TAIL_BATCHES: usize = 512;
 const TAIL_BYTES: usize = 2 << 20;
 /// Epochs are below 2^52, which every client's numbers hold exactly.
 const EPOCH_BITS: u32 = 52;
-
-/// A new life of a room's log.
-pub(crate) fn new_epoch() -> u64 {
-    (luck().u128() >> (128 - EPOCH_BITS)) as u64
-}
 /// Rooms whose deadlines come are woken this often.
 const WAKE: Duration = Duration::from_secs(1);
 
@@ -46,6 +41,11 @@ impl Place {
     pub(super) fn room(&self) -> Option<&Arc<RoomHandle>> {
         self.room.get()
     }
+}
+
+/// A new life of a room's log.
+pub(crate) fn new_epoch() -> u64 {
+    (luck().u128() >> (128 - EPOCH_BITS)) as u64
 }
 
 /// A room's row of the catalogue.

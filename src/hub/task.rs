@@ -685,8 +685,8 @@ impl RoomTask {
     /// The limit that leaves no room for one more connection. Staff always has room among viewers.
     fn crowded(&self, connection: &Connection) -> Option<Limit> {
         let limits = &self.handle.hub.limits;
-        let own = self.handle.presence.lock().connections_of(connection.actor());
-        if connection.share().is_some() && own >= limits.connections_per_viewer {
+        let own = || self.handle.presence.lock().connections_of(connection.actor());
+        if connection.share().is_some() && own() >= limits.connections_per_viewer {
             return Some(Limit::ConnectionsPerViewer);
         }
         let full = |max| self.handle.connections() as usize >= max;

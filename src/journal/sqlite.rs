@@ -155,10 +155,10 @@ pub enum OpenError {
 }
 
 /// The journal in its folder.
-const FILE: &str = "journal.sqlite";
+pub const FILE: &str = "journal.sqlite";
 
 /// One that is being written: it takes its place when it is whole.
-const PARTIAL: &str = "journal.sqlite.partial";
+pub const PARTIAL: &str = "journal.sqlite.partial";
 
 /// Version of the SQLite library in this program, for the log.
 pub fn library_version() -> &'static str {

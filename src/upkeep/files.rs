@@ -3,9 +3,25 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Problem;
+
+/// How the names of folders begin that hold a damaged journal, set aside by a recovery.
+pub(super) const ASIDE: &str = "damaged-";
+
+/// Those folders, the newest last.
+pub(super) fn set_aside(data: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(data).map_err(at(data))? {
+        let entry = entry.map_err(at(data))?;
+        if entry.file_name().to_string_lossy().starts_with(ASIDE) {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
 
 /// Turns an error of the file system into a problem at a path.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Problem {
@@ -48,7 +64,7 @@ pub(super) fn copy_beside_journal(from: &Path, to: &Path) -> Result<usize, Probl
         let entry = entry.map_err(at(from))?;
         let (name, path) = (entry.file_name(), entry.path());
         let text = name.to_string_lossy();
-        if text.starts_with('.') || text.starts_with("journal.") || text.starts_with("damaged-") {
+        if text.starts_with('.') || text.starts_with("journal.") || text.starts_with(ASIDE) {
             continue;
         }
         let target = to.join(&name);

@@ -5,7 +5,6 @@
 //! and a number, and that this number claimed, entered or won.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -14,7 +13,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::check::fold;
-use super::files::at;
+use super::files::set_aside;
 use crate::hub::record::{self, Readable};
 use crate::journal::sqlite::{Erasure, JournalFile, Stream, erase as erase_in_file, take_folder};
 use crate::journal::{ReadError, Record};
@@ -180,14 +179,10 @@ pub fn forget(data: &Path, ended_before: Timestamp) -> Result<Erased, Problem> {
 
 /// A journal that a recovery has set aside holds what is to be erased, and cannot be changed.
 fn must_be_alone(data: &Path) -> Result<(), Problem> {
-    for entry in fs::read_dir(data).map_err(at(data))? {
-        let folder = entry.map_err(at(data))?.path();
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        if name.is_some_and(|name| name.starts_with("damaged-")) {
-            return Err(Problem::DamagedAside { folder });
-        }
+    match set_aside(data)?.pop() {
+        Some(folder) => Err(Problem::DamagedAside { folder }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn rooms(file: &JournalFile) -> Result<Vec<(Stream, RoomId)>, Problem> {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::Problem;
 use super::check::fold;
-use super::files::{at, copy_file, make_folder};
+use super::files::{self, ASIDE, at, copy_file, make_folder};
+use crate::clock::Clock;
 use crate::house::House;
 use crate::hub::{record, registry};
-use crate::journal::sqlite::{JournalFile, NewJournal, OpenError, Stream, take_folder};
-use crate::journal::{CatalogueRow, HOUSE, ReadError};
+use crate::journal::sqlite::{FILE, JournalFile, NewJournal, OpenError, PARTIAL, Stream, take_folder};
+use crate::journal::{CatalogueRow, HOUSE, ReadError, Record};
 use crate::room::{Offset, Room, RoomId, Timestamp};
 
 /// What was kept of one stream.
@@ -47,13 +48,13 @@ pub struct Recovered {
 pub fn recover(data: &Path) -> Result<Recovered, Problem> {
     let _lock = take_folder(data)?;
     let aside = set_aside(data)?;
-    let file = JournalFile::open_with_any_log(&aside.join("journal.sqlite"))?;
+    let file = JournalFile::open_with_any_log(&aside.join(FILE))?;
     let new = NewJournal::begin(data)?;
     let streams = rebuild(&file, &new)?;
     let whole = new.end()?;
     // They belong to the old file, and would be taken for the new one's.
     for suffix in ["-wal", "-shm"] {
-        let path = data.join(format!("journal.sqlite{suffix}"));
+        let path = data.join(format!("{FILE}{suffix}"));
         if path.exists() {
             fs::remove_file(&path).map_err(at(&path))?;
         }
@@ -65,30 +66,20 @@ pub fn recover(data: &Path) -> Result<Recovered, Problem> {
 /// Copies the damaged files before anything is done; what an interrupted recovery has set aside is used again, since
 /// what it left in place may no longer be all.
 fn set_aside(data: &Path) -> Result<PathBuf, Problem> {
-    const FILES: [&str; 2] = ["journal.sqlite", "journal.sqlite-wal"];
-    if !data.join(FILES[0]).exists() {
+    if !data.join(FILE).exists() {
         return Err(Problem::NoJournal {
             folder: data.to_owned(),
         });
     }
-    let mut earlier: Vec<_> = fs::read_dir(data)
-        .map_err(at(data))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("damaged-"))
-        })
-        .collect();
-    earlier.sort();
-    let interrupted = data.join("journal.sqlite.partial").exists();
-    if let Some(last) = earlier.pop().filter(|_| interrupted) {
+    let interrupted = data.join(PARTIAL).exists();
+    if let Some(last) = files::set_aside(data)?.pop().filter(|_| interrupted) {
         return Ok(last);
     }
-    let aside = data.join(format!("damaged-{}", crate::clock::Clock::start().now().0));
+    let aside = data.join(format!("{ASIDE}{}", Clock::start().now().0));
     make_folder(&aside)?;
-    for name in FILES {
-        if data.join(name).exists() {
-            copy_file(&data.join(name), &aside.join(name))?;
+    for name in [FILE.to_owned(), format!("{FILE}-wal")] {
+        if data.join(&name).exists() {
+            copy_file(&data.join(&name), &aside.join(&name))?;
         }
     }
     Ok(aside)
@@ -123,7 +114,7 @@ fn copy_records(
     stream: &Stream,
     epoch: u64,
     kept: &mut Kept,
-    each: &mut dyn FnMut(crate::journal::Record) -> Result<(crate::journal::Record, usize), ReadError>,
+    each: &mut dyn FnMut(Record) -> Result<(Record, usize), ReadError>,
 ) -> Result<Option<Stream>, Problem> {
     let (mut made, mut failed) = (None::<Stream>, None::<OpenError>);
     let walked = file.walk(stream, &mut |record| {

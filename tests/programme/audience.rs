@@ -10,9 +10,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::process::Process;
+use crate::trial::Scale;
 
 /// The server's metric of open WebSockets.
 pub(crate) const CONNECTIONS: &str = "hubbub_connections";
+
+/// How long an audience may take to be there, and to be heard.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// It is built beside the server's program.
 pub(crate) fn program() -> PathBuf {
@@ -58,6 +62,38 @@ impl Audience {
             child: command.spawn().expect("it is built"),
             folder,
         }
+    }
+
+    /// A show that has begun: so many viewers of a server are there, and ten comments a second, with these options
+    /// besides.
+    pub(crate) async fn of_a_show(
+        server: &Process,
+        scale: &Scale,
+        viewers: usize,
+        seconds: u64,
+        options: &[&str],
+    ) -> Self {
+        let sizes = [
+            "--viewers",
+            &viewers.to_string(),
+            "--ramp",
+            &scale.seconds(5, 1),
+            "--seconds",
+            &scale.seconds(seconds, 3),
+            "--comments",
+            "10",
+        ];
+        let audience = Self::of(server, None, &[&sizes, options].concat());
+        server
+            .until_metric(CONNECTIONS, PATIENCE, |open| open == viewers as u64)
+            .await;
+        // The show has begun, and something is in the ring.
+        let done = "hubbub_commands_total{outcome=\"done\"}";
+        let before = server.metric(done).await;
+        server
+            .until_metric(done, PATIENCE, |commands| commands > before + 10)
+            .await;
+        audience
     }
 
     /// Stops it as it stands, as a phone that is put away.

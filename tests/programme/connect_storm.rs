@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::time::interval;
 
-use crate::audience::{Audience, CONNECTIONS};
+use crate::audience::{Audience, CONNECTIONS, PATIENCE};
 use crate::support::client::Client;
 use crate::support::process::Process;
 use crate::trial::{Figures, Need, Scale, Trial, quantile};
@@ -30,9 +30,7 @@ async fn run(scale: Scale) -> Figures {
     // What is said in the end brings all to the same offset.
     let quiet = ["--seconds", "2", "--comments", "2", "--likes", "0"];
     let audience = Audience::of(&server, Some("sale"), &[sizes.as_slice(), &quiet].concat());
-    server
-        .until_metric(CONNECTIONS, Duration::from_secs(60), |open| open > 1)
-        .await;
+    server.until_metric(CONNECTIONS, PATIENCE, |open| open > 1).await;
     let mut took = Vec::new();
     let mut pace = interval(Duration::from_millis(50));
     for n in 0.. {

@@ -6,7 +6,7 @@ use rustix::process::{Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::audience::{Audience, CONNECTIONS};
+use crate::audience::Audience;
 use crate::support::process::{Launch, Process};
 use crate::trial::{Figures, Need, Scale, Trial};
 
@@ -28,26 +28,7 @@ const HALVES: [&str; 2] = [
 async fn run(scale: Scale) -> Figures {
     let viewers = scale.of(5_000, 60);
     let mut server = Process::launch(Launch::new(&[]).on_a_lasting_port());
-    let sizes = [
-        "--viewers",
-        &viewers.to_string(),
-        "--ramp",
-        &scale.seconds(5, 1),
-        "--seconds",
-        &scale.seconds(20, 3),
-        "--comments",
-        "10",
-    ];
-    let audience = Audience::of(&server, None, &sizes);
-    let patience = Duration::from_secs(60);
-    server
-        .until_metric(CONNECTIONS, patience, |open| open == viewers as u64)
-        .await;
-    let done = "hubbub_commands_total{outcome=\"done\"}";
-    let before = server.metric(done).await;
-    server
-        .until_metric(done, patience, |commands| commands > before + 10)
-        .await;
+    let audience = Audience::of_a_show(&server, &scale, viewers, 20, &[]).await;
     let mut halves = Vec::new();
     for n in 0..scale.of(100, 10) {
         let mut half = TcpStream::connect(server.address).await.expect("the server listens");

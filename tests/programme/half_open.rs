@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::audience::{Audience, CONNECTIONS};
+use crate::audience::{Audience, CONNECTIONS, PATIENCE};
 use crate::support::process::Process;
 use crate::trial::{Figures, Need, Scale, Trial};
 
@@ -33,9 +33,8 @@ async fn run(scale: Scale) -> Figures {
         "0",
     ];
     let audience = Audience::of(&server, Some("show"), &sizes);
-    let patience = Duration::from_secs(60);
     server
-        .until_metric(CONNECTIONS, patience, |open| open == viewers as u64)
+        .until_metric(CONNECTIONS, PATIENCE, |open| open == viewers as u64)
         .await;
     audience.freeze();
     let removed = server.until_metric(CONNECTIONS, 2 * WITHIN, |open| open == 0).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::audience::{Audience, CONNECTIONS};
+use crate::audience::{Audience, CONNECTIONS, PATIENCE};
 use crate::support::process::{Launch, Process};
 use crate::trial::{Figures, Need, Scale, Trial, Value};
 
@@ -27,31 +27,12 @@ async fn run(scale: Scale) -> Figures {
 async fn storm(scale: &Scale, options: &[&str], how: &str, within: Duration, figures: &mut Figures) {
     let viewers = scale.of(5_000, 60);
     let mut server = Process::launch(Launch::new(&[]).on_a_lasting_port());
-    let sizes = [
-        "--viewers",
-        &viewers.to_string(),
-        "--ramp",
-        &scale.seconds(5, 1),
-        "--seconds",
-        &scale.seconds(30, 3),
-        "--comments",
-        "10",
-    ];
-    let audience = Audience::of(&server, None, &[&sizes, options].concat());
-    server
-        .until_metric(CONNECTIONS, Duration::from_secs(60), |open| open == viewers as u64)
-        .await;
-    // The show has begun, and something is in the ring.
-    let done = "hubbub_commands_total{outcome=\"done\"}";
-    let before = server.metric(done).await;
-    server
-        .until_metric(done, Duration::from_secs(60), |commands| commands > before + 10)
-        .await;
+    let audience = Audience::of_a_show(&server, scale, viewers, 30, options).await;
     let memory_before = server.memory("VmHWM");
     server.kill();
     server.restart();
     server
-        .until_metric(CONNECTIONS, Duration::from_secs(60), |open| open == viewers as u64)
+        .until_metric(CONNECTIONS, PATIENCE, |open| open == viewers as u64)
         .await;
     let memory = server.memory("VmHWM");
     let report = audience.report(Duration::from_secs(240)).await;

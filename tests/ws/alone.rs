@@ -61,15 +61,22 @@ async fn say(client: &mut Client, text: &str) {
     client.ask("comment", comment).await.expect("may speak");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_room_that_breaks_is_rebuilt_and_its_viewers_go_on_where_they_were() {
+/// Two rooms on air, the one that will break with Ann in it, who has spoken, and its host's token; the sound one with
+/// Bob.
+async fn two_rooms() -> (Server, String, Client, Client) {
     let server = Server::start().await;
-    server.live_room("broken").await;
+    let host = server.live_room("broken").await;
     server.live_room("sound").await;
     let mut ann = Client::viewer(server.address, "broken", "Ann").await;
-    let mut bob = Client::viewer(server.address, "sound", "Bob").await;
+    let bob = Client::viewer(server.address, "sound", "Bob").await;
     say(&mut ann, "before").await;
     ann.until_comment("before").await;
+    (server, host, ann, bob)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_breaks_is_rebuilt_and_its_viewers_go_on_where_they_were() {
+    let (server, _, mut ann, mut bob) = two_rooms().await;
 
     break_room(&server, "broken").await;
     assert_eq!(ann.over().await, Over::Closed(4003));
@@ -86,13 +93,7 @@ async fn a_room_that_breaks_is_rebuilt_and_its_viewers_go_on_where_they_were() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_breaks_again_and_again_is_parked_until_an_operator_tries_again() {
-    let server = Server::start().await;
-    let host = server.live_room("broken").await;
-    server.live_room("sound").await;
-    let mut ann = Client::viewer(server.address, "broken", "Ann").await;
-    let mut bob = Client::viewer(server.address, "sound", "Bob").await;
-    say(&mut ann, "before").await;
-    ann.until_comment("before").await;
+    let (server, host, ann, mut bob) = two_rooms().await;
 
     break_room(&server, "broken").await;
     break_room(&server, "broken").await;
