@@ -144,9 +144,9 @@ impl Serving {
 
         let metrics = Metrics::new()?;
         note_bounds(&metrics, &config);
-        let clock = Clock::start();
         let auth = Arc::new(auth(&config)?);
         let (journal, commits) = once_free(|| Ok(open_journal(&config, &metrics)?)).await?;
+        let clock = Clock::start_after(journal.newest().await?);
         let hub = Hub::open(journal.clone(), auth.clone(), clock, metrics.clone(), config.limits()).await?;
         // Only this function sets it.
         let _ = commits.set(Arc::downgrade(&hub));
@@ -174,7 +174,9 @@ impl Serving {
             tokio::spawn(door.serve(listener, stopped.clone(), alive));
             address
         });
-        tokio::spawn(watch(app.clone(), stopped));
+        // Before anybody is told that it serves: the command line makes tokens by it.
+        let apart = note_clock(&app, false);
+        tokio::spawn(watch(app.clone(), apart, stopped));
         Ok(Self {
             app,
             address,
@@ -302,26 +304,36 @@ fn note_bounds(metrics: &Metrics, config: &Config) {
     metrics.memory_max_bytes.set(machine::memory_max_bytes() as i64);
 }
 
+/// Notes how far server time and the wall clock are apart; whether that is worth a line, which is said once.
+fn note_clock(app: &App, said: bool) -> bool {
+    let ahead_ms = app.clock.ahead_of_wall_ms();
+    app.metrics.clock_ahead_ms.set(ahead_ms);
+    let apart = ahead_ms.unsigned_abs() > CLOCK_AHEAD_MS;
+    if apart && !said {
+        let what = match ahead_ms > 0 {
+            true => {
+                "ahead of the wall clock, which is or was set back: after a restart it lets the wall clock catch up"
+            }
+            false => "behind the wall clock, which was set forward: restart to follow it",
+        };
+        tracing::warn!(ahead_ms, "server time, which is never stepped, is {what}");
+    }
+    if let Err(problem) = upkeep::note_clock(&app.config.data, apart.then_some(ahead_ms)) {
+        tracing::warn!(%problem, "the command line cannot be told of server time: tokens made there may be refused");
+    }
+    apart
+}
+
 /// Keeps an eye on the clock, the disk and the backups.
-async fn watch(app: App, mut stopped: watch::Receiver<bool>) {
+async fn watch(app: App, mut apart: bool, mut stopped: watch::Receiver<bool>) {
     let mut checks = interval(CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut said = false;
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             _ = checks.tick() => {}
         }
-        let ahead_ms = app.clock.ahead_of_wall_ms();
-        app.metrics.clock_ahead_ms.set(ahead_ms);
-        let far = ahead_ms.unsigned_abs() > CLOCK_AHEAD_MS;
-        if far && !said {
-            tracing::warn!(
-                ahead_ms,
-                "server time is not the wall clock's, which was stepped: restart to follow it"
-            );
-        }
-        said = far;
+        apart = note_clock(&app, apart);
         // A disk that cannot be asked makes itself felt otherwise.
         if let Ok(disk) = machine::disk(&app.config.data) {
             app.metrics.data_free_bytes.set(disk.free_bytes as i64);

@@ -2,44 +2,54 @@
 
 use super::{Configured, Failure, TokenKind};
 use crate::auth::{Auth, random_u128};
-use crate::clock::Clock;
 use crate::room::{PersonId, Timestamp, ViewerId};
-use crate::serve;
+use crate::{serve, upkeep};
 
 pub(super) fn run(kind: TokenKind) -> Result<(), Failure> {
-    let now = Clock::start().now();
     match kind {
         TokenKind::Operator {
             link: false,
             configured,
         } => {
-            let auth = auth(configured)?.0;
+            let Maker { auth, now, .. } = maker(configured)?;
             println!("{}", auth.operator_token(PersonId(random_u128()), now).token);
         }
         TokenKind::Operator { link: true, configured } => {
-            let (auth, home) = auth(configured)?;
+            let Maker { auth, now, home } = maker(configured)?;
             println!("{}", sign_in_link(&home, &sign_in_code(&auth, now)));
         }
         TokenKind::Store(configured) => {
-            let auth = auth(configured)?.0;
+            let Maker { auth, now, .. } = maker(configured)?;
             let person = PersonId(random_u128());
             println!("{}", auth.all_rooms_store_token(person, now).token);
             // Beside the token, so that a script reads the token alone.
             eprintln!("shop {person}: as an operator, DELETE /api/v1/devices/{person} revokes it");
         }
         TokenKind::Viewer(configured) => {
-            let auth = auth(configured)?.0;
+            let Maker { auth, now, .. } = maker(configured)?;
             println!("{}", auth.viewer_token(ViewerId(random_u128()), now));
         }
     }
     Ok(())
 }
 
-/// Tokens, and what links begin with. A secret that is not there yet is made, as by the server.
-fn auth(configured: Configured) -> Result<(Auth, String), Failure> {
+/// What it takes to make a token.
+struct Maker {
+    auth: Auth,
+    /// The server's time, by which it will be judged.
+    now: Timestamp,
+    /// What links begin with.
+    home: String,
+}
+
+/// A secret that is not there yet is made, as by the server.
+fn maker(configured: Configured) -> Result<Maker, Failure> {
     let config = configured.read()?;
-    let auth = serve::auth(&config).map_err(Failure::other)?;
-    Ok((auth, config.page_url()))
+    Ok(Maker {
+        auth: serve::auth(&config).map_err(Failure::other)?,
+        now: upkeep::time_in(&config.data),
+        home: config.page_url(),
+    })
 }
 
 /// A code that makes one browser an operator's device.

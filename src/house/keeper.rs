@@ -270,6 +270,9 @@ mod tests {
         fn tail(&self, stream: &str, n: usize, max: usize) -> BoxFuture<'static, Result<Vec<Record>, ReadError>> {
             self.0.tail(stream, n, max)
         }
+        fn newest(&self) -> BoxFuture<'static, Result<Option<Timestamp>, ReadError>> {
+            self.0.newest()
+        }
         fn catalogue(&self) -> BoxFuture<'static, Result<Vec<CatalogueRow>, ReadError>> {
             self.0.catalogue()
         }

@@ -208,6 +208,9 @@ pub trait Journal: Send + Sync + 'static {
         bytes_max: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>, ReadError>>;
 
+    /// Server time of the newest record of all streams, damaged ones left out; none where there is no record.
+    fn newest(&self) -> BoxFuture<'static, Result<Option<Timestamp>, ReadError>>;
+
     /// All rows of the catalogue.
     fn catalogue(&self) -> BoxFuture<'static, Result<Vec<CatalogueRow>, ReadError>>;
 

@@ -50,7 +50,7 @@ use self::reader::Read;
 pub use self::store::Stream;
 use self::writer::{Job, Work, Writer};
 use super::{ADVICE, Append, AppendError, Appended, CatalogueRow, Journal, ReadError, Record, Snapshot};
-use crate::room::Offset;
+use crate::room::{Offset, Timestamp};
 
 /// Limits of an embedded journal, and who is told of its commits.
 #[derive(Clone)]
@@ -297,6 +297,10 @@ impl Journal for Sqlite {
     ) -> BoxFuture<'static, Result<Vec<Record>, ReadError>> {
         let stream = stream.to_owned();
         self.ask(move |db| store::tail(db, &stream, records_max, bytes_max))
+    }
+
+    fn newest(&self) -> BoxFuture<'static, Result<Option<Timestamp>, ReadError>> {
+        self.ask(|db| store::newest(db).map_err(store::unavailable))
     }
 
     fn catalogue(&self) -> BoxFuture<'static, Result<Vec<CatalogueRow>, ReadError>> {

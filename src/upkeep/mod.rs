@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 pub use backup::{Backup, Restored, back_up, restore};
 pub use check::{Report, check};
-pub use mark::{last_backup, note_backup};
+pub use mark::{last_backup, note_backup, note_clock, time_in};
 pub use person::{Erased, Export, InRoom, Text, Who, erase, export, forget};
 pub use recover::{Kept, Recovered, recover};
 

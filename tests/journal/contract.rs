@@ -26,6 +26,7 @@ macro_rules! contract {
             reading_goes_on_page_by_page_without_losing_a_record
             reading_from_inside_a_batch_begins_with_that_batch
             the_tail_is_bounded_by_records_and_bytes_but_never_empty
+            the_newest_time_is_that_of_the_stream_that_was_written_last
             the_catalogue_has_each_streams_newest_row
             an_unsound_append_is_refused
             a_snapshot_replaces_the_one_before
@@ -382,6 +383,23 @@ async fn nothing_is_left(journal: &dyn Journal, stream: &str) {
 async fn nothing_is_left_of_records(journal: &dyn Journal, stream: &str) {
     assert_eq!(all(journal, stream).await, []);
     assert_eq!(journal.tail(stream, 9, usize::MAX).await.unwrap(), []);
+}
+
+pub(crate) async fn the_newest_time_is_that_of_the_stream_that_was_written_last(place: &dyn Place) {
+    let journal = place.open().await;
+    assert_eq!(journal.newest().await.unwrap(), None);
+    let long = fill(&*journal, "long", 7).await;
+    fill(&*journal, "short", 2).await;
+    let last = long.last().unwrap().at;
+    assert_eq!(journal.newest().await.unwrap(), Some(last));
+    journal.close().await;
+    let journal = place.open().await;
+    assert_eq!(journal.newest().await.unwrap(), Some(last));
+    journal.remove("long").await.unwrap();
+    assert!(
+        journal.newest().await.unwrap() < Some(last),
+        "the removed are forgotten"
+    );
 }
 
 pub(crate) async fn any_text_comes_back_as_it_was(place: &dyn Place) {

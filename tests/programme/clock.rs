@@ -51,14 +51,20 @@ async fn run(scale: Scale) -> Figures {
     server.live_room("sale").await;
     let askers = scale.of(200, 20);
     let quota = askers / 2;
-    let (mut busiest, mut claims) = (0.0_f64, 0);
+    let (mut busiest, mut claims, mut refused) = (0.0_f64, 0, 0);
     for (n, (time, running)) in STEPS.into_iter().enumerate() {
         fs::write(&hand, time).expect("writes");
         if !running {
-            let before = seen(&server).await;
+            let (before, operator) = (seen(&server).await, server.operator.clone());
             server.kill();
             server.restart();
             assert_eq!(seen(&server).await, before, "the same room after a start at {time}");
+            refused += usize::from(!signs_in(&server).await);
+            // Beyond a day the wall clock is followed, and older tokens are of a time to come.
+            let followed = server.said().contains("more than a day ahead of the wall clock");
+            assert_eq!(followed, time.starts_with("2026"), "{}", server.said());
+            let is_good = server.get("/me", &operator).await.status == 200;
+            assert_eq!(is_good, !followed, "a token made before the start at {time}");
         }
         let discount = format!("d{n}");
         offer(&server, &discount, quota).await;
@@ -98,6 +104,7 @@ async fn run(scale: Scale) -> Figures {
         STEPS.len(),
     );
     figures.note("claims", claims);
+    figures.exactly("sign-in links refused after a start", refused, 0_usize);
     figures.exactly(
         "batches of the journal before their predecessor's time",
         backwards,
@@ -109,6 +116,14 @@ async fn run(scale: Scale) -> Figures {
         Value::Percent(20.0),
     );
     figures
+}
+
+/// Whether a sign-in link made on the command line is good.
+async fn signs_in(server: &Process) -> bool {
+    let link = server.command_line(&["token", "operator", "--link"]);
+    let (_, code) = link.split_once("#sign-in=").expect("a link");
+    let told = server.post("/sign-in", "", serde_json::json!({ "code": code })).await;
+    told.status == 200
 }
 
 /// What the staff sees of the room's discounts and their claims.

@@ -187,14 +187,18 @@ impl Process {
         let took = began.elapsed();
         let line: Value = serde_json::from_str(&line).unwrap();
         let address = line["address"].as_str().unwrap().parse().unwrap();
-        let (status, token, problem) = ended({
-            let mut command = hubbub_under(&self.launch.under, &["token", "operator", "--data"]);
-            command.arg(self.data()).envs(self.launch.environment.iter().cloned());
-            command
-        });
-        assert_eq!(status, Some(0), "{problem}");
-        self.rest = Rest::new(address, token.trim().to_owned());
+        self.rest = Rest::new(address, self.command_line(&["token", "operator"]));
         Some(took)
+    }
+
+    /// What the command line says on the same data, seen in the same manner.
+    pub(crate) fn command_line(&self, arguments: &[&str]) -> String {
+        let mut command = hubbub_under(&self.launch.under, arguments);
+        command.arg("--data").arg(self.data());
+        command.envs(self.launch.environment.iter().cloned());
+        let (status, said, problem) = ended(command);
+        assert_eq!(status, Some(0), "{problem}");
+        said.trim().to_owned()
     }
 
     pub(crate) fn data(&self) -> &Path {

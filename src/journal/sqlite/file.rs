@@ -10,7 +10,7 @@ use super::format::{self, FORMAT};
 use super::store::{self, Stream};
 use super::{FILE, OpenError, PARTIAL, check_log, make_private_file, sync_folder};
 use crate::journal::{CatalogueRow, ReadError, Record, Snapshot, StreamId};
-use crate::room::Offset;
+use crate::room::{Offset, Timestamp};
 
 /// A journal's file, read as it is at one moment, also while a server writes to it. One of an older format is read
 /// as if it were of this one, and stays as it is.
@@ -88,6 +88,15 @@ impl JournalFile {
     /// Their table cannot be read.
     pub fn streams(&self) -> Result<Vec<Stream>, ReadError> {
         store::streams(&self.db).map_err(store::unavailable)
+    }
+
+    /// Server time of the newest record of all streams, damaged ones left out.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub fn newest(&self) -> Result<Option<Timestamp>, ReadError> {
+        store::newest(&self.db).map_err(store::unavailable)
     }
 
     /// Calls `each` with every record of a stream, oldest first, up to the first that is not as it was written, is

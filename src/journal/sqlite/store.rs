@@ -249,12 +249,10 @@ pub(super) fn row_of(db: &Connection, stream: &Stream) -> rusqlite::Result<Optio
 fn heal_catalogue(db: &Connection) -> rusqlite::Result<()> {
     for stream in streams(db)? {
         let row = row_of(db, &stream)?;
-        let mut statement = db.prepare_cached(TAIL)?;
-        let mut last = statement.query([key(stream.number, 0), key(stream.number, OFFSET_MAX), 1])?;
-        let Some(last) = last.next()? else { continue };
-        let last = match (Log { stream: &stream.name }).record(last) {
-            Ok(last) => last,
-            Err(damage) => {
+        let last = match last_of(db, &stream)? {
+            None => continue,
+            Some(Ok(last)) => last,
+            Some(Err(damage)) => {
                 tracing::error!(stream = stream.name, %damage, "the newest record is damaged");
                 continue;
             }
@@ -281,6 +279,24 @@ fn heal_catalogue(db: &Connection) -> rusqlite::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// A stream's last record, or what is wrong with it; none of an empty one.
+fn last_of(db: &Connection, stream: &Stream) -> rusqlite::Result<Option<Result<Record, ReadError>>> {
+    let mut statement = db.prepare_cached(TAIL)?;
+    let mut last = statement.query([key(stream.number, 0), key(stream.number, OFFSET_MAX), 1])?;
+    let log = Log { stream: &stream.name };
+    Ok(last.next()?.map(|last| log.record(last)))
+}
+
+/// See [`crate::journal::Journal::newest`].
+pub(super) fn newest(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let mut newest = None;
+    for stream in streams(db)? {
+        let last = last_of(db, &stream)?.and_then(Result::ok);
+        newest = newest.max(last.map(|last| last.at));
+    }
+    Ok(newest)
 }
 
 pub(super) fn put_row(db: &Connection, number: i64, row: &CatalogueRow) -> rusqlite::Result<()> {
