@@ -1,28 +1,24 @@
 //! The server's REST interface: what the host of a load test does.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use hubbub::room::fair::Transcript;
 use hubbub::room::{Key, RoomId, draw};
-use reqwest::Method;
-use reqwest::blocking::Client;
+use hyper::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::options::{Failure, Server};
+use crate::http::Http;
+use crate::options::Failure;
+use crate::server::Server;
 
 /// Claims in one page: the server's most.
 const PAGE: usize = 5_000;
-/// Longer than the server gives any request.
-const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A server, and the token to drive it with.
 pub(crate) struct Api {
-    client: Client,
-    base: String,
-    token: String,
+    http: Http,
 }
 
 /// Why a request was not done.
@@ -87,31 +83,16 @@ impl Api {
     ///
     /// No client can be made.
     pub(crate) fn new(server: &Server, token: &str) -> Result<Self, Failure> {
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .no_proxy()
-            .build()
-            .map_err(|error| Failure::Unavailable(error.to_string()))?;
         Ok(Self {
-            client,
-            base: format!("{}/api/v1", server.url),
-            token: token.to_owned(),
+            http: Http::new(server, token)?,
         })
     }
 
     fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<String, Problem> {
         let what = format!("{method} {path}");
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let unreachable = |error: reqwest::Error| Problem::Unreachable(format!("{what}: {error}"));
-        let response = request.send().map_err(unreachable)?;
-        let status = response.status();
-        let text = response.text().map_err(unreachable)?;
+        let json = body.map(|body| body.to_string());
+        let asked = self.http.ask(method, &format!("/api/v1{path}"), json);
+        let (status, text) = asked.map_err(|why| Problem::Unreachable(format!("{what}: {why}")))?;
         if status.is_success() {
             return Ok(text);
         }

@@ -7,9 +7,10 @@
 //! | [`mod@bench`] | what a delivery costs, beside the floor |
 //! | [`show`] | the course of a run: room, ramp, talk, draw, rush, storm, checks |
 //! | [`crew`], [`worker`] | the threads; one thread with its share of the viewers on one poll; [`viewer`] is one of them, [`talk`] what they say |
+//! | [`server`], [`link`] | where the server is, and a viewer's socket to it, with or without TLS |
 //! | [`wire`] | just enough of WebSocket and of the messages, without decoding what need not be |
 //! | [`follower`], [`observer`], [`faults`] | the cursor rule, what the stage shows, what went wrong |
-//! | [`api`], [`machine`] | the server's REST, the operating system |
+//! | [`api`], [`http`], [`machine`] | the server's REST, the operating system |
 //! | [`tally`], [`report`], [`progress`] | what was counted, and how it is told |
 
 mod api;
@@ -17,12 +18,15 @@ mod bench;
 mod crew;
 mod faults;
 mod follower;
+mod http;
+mod link;
 mod machine;
 mod observer;
 mod options;
 mod profile;
 mod progress;
 mod report;
+mod server;
 mod show;
 mod talk;
 mod tally;

@@ -1,7 +1,7 @@
 //! The command line, checked and made into a [`Plan`].
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use hubbub::room::RoomId;
 
 use crate::bench;
 use crate::profile::Profile;
+use crate::server::{Server, Trust};
 use crate::wire::{Form, FormArguments};
 
 /// Bad usage (sysexits.h).
@@ -56,7 +57,7 @@ impl Failure {
 struct Arguments {
     #[command(subcommand)]
     other: Option<Other>,
-    /// The server's own address, without TLS.
+    /// The server's address, http:// or https://.
     #[arg(
         long,
         env = "HUBBUB_SERVER",
@@ -64,6 +65,8 @@ struct Arguments {
         default_value = "http://127.0.0.1:8080"
     )]
     server: String,
+    #[command(flatten)]
+    trust: Trust,
     /// An operator's token (`hubbub token operator`), or with --room a host's.
     #[arg(long, env = "HUBBUB_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -162,17 +165,6 @@ impl FromStr for Rush {
         });
         parts.ok_or_else(|| "is not QUOTA:ASKERS, such as 500:5000".to_owned())
     }
-}
-
-/// Where the server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server {
-    /// `http://host:port`.
-    pub(crate) url: String,
-    /// For the `Host` header.
-    pub(crate) authority: String,
-    /// The address that is connected to.
-    pub(crate) address: SocketAddr,
 }
 
 /// What a run does.
@@ -278,7 +270,7 @@ impl Arguments {
             None => None,
         };
         Ok(Plan {
-            server: self.server.parse()?,
+            server: Server::find(&self.server, &self.trust)?,
             token,
             viewers,
             ramp: Duration::from_secs_f64(ramp),
@@ -311,37 +303,6 @@ impl Arguments {
         match token.trim() {
             "" => usage("a token is needed: --token, --token-file or HUBBUB_TOKEN (`hubbub token operator` makes one)"),
             token => Ok(token.to_owned()),
-        }
-    }
-}
-
-impl FromStr for Server {
-    type Err = Failure;
-
-    fn from_str(text: &str) -> Result<Self, Failure> {
-        let Some(authority) = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) else {
-            return usage("--server: begins with http:// (under TLS, name the address behind the proxy)");
-        };
-        if authority.is_empty() || authority.contains(['/', '@', '?', '#']) {
-            return usage("--server: is http://HOST:PORT and nothing more");
-        }
-        let has_port = authority
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port {
-            authority.to_owned()
-        } else {
-            format!("{authority}:80")
-        };
-        let found = with_port.to_socket_addrs().map(|mut found| found.next());
-        match found {
-            Ok(Some(address)) => Ok(Self {
-                url: format!("http://{authority}"),
-                authority: authority.to_owned(),
-                address,
-            }),
-            Ok(None) => Err(Failure::Unavailable(format!("{authority} has no address"))),
-            Err(error) => Err(Failure::Unavailable(format!("{authority}: {error}"))),
         }
     }
 }
@@ -405,17 +366,8 @@ mod tests {
         assert!(refused("--discount 0:10").contains("QUOTA:ASKERS"));
         assert!(refused("--viewers 10 --reconnect-storm 11").starts_with("--reconnect-storm"));
         assert!(refused("--room Not/A/Room").starts_with("--room"));
-        assert!(refused("--server https://127.0.0.1").starts_with("--server"));
         assert!(refused("--server http://127.0.0.1/path").starts_with("--server"));
+        assert!(refused("--insecure --cacert /none").contains("--cacert"), "one of both");
         assert!(refused("--token-file /none").contains("--token-file"), "two tokens");
-    }
-
-    #[test]
-    fn a_server_without_a_port_is_at_80() {
-        let server: Server = "http://127.0.0.1/".parse().expect("is good");
-        assert_eq!(server.address, "127.0.0.1:80".parse().expect("an address"));
-        assert_eq!(server.authority, "127.0.0.1");
-        let server: Server = "http://[::1]:8080".parse().expect("is good");
-        assert_eq!(server.address, "[::1]:8080".parse().expect("an address"));
     }
 }

@@ -55,8 +55,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
     let api = Api::new(&plan.server, &plan.token)?;
     let room = Room::enter(&api, plan, &mut name_luck)?;
     let course = Arc::new(Course {
-        server: plan.server.address,
-        authority: plan.server.authority.clone(),
+        server: plan.server.clone(),
         rooms: vec![room.id.clone()],
         form: plan.form,
         sources,

@@ -58,6 +58,10 @@ pub(crate) struct Arguments {
     /// Threads of this program that share the viewers.
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: u32,
+    /// The server speaks TLS, with a certificate for this once; each viewer comes with a full handshake. The floor
+    /// does not.
+    #[arg(long)]
+    tls: bool,
     #[command(flatten)]
     form: FormArguments,
 }
@@ -120,6 +124,7 @@ pub(crate) struct Plan {
     storm: Option<u32>,
     idle_rooms: Option<u32>,
     threads: u32,
+    tls: bool,
     form: Form,
 }
 
@@ -148,6 +153,7 @@ impl Arguments {
             storm: self.storm,
             idle_rooms: self.idle_rooms,
             threads: self.threads,
+            tls: self.tls,
             form: self.form.into(),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -12,12 +12,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hubbub::protocol::Encoding;
 use hubbub::room::{Luck, RoomId};
+use hyper::{Method, StatusCode};
 
 use super::{Load, Plan};
 use crate::api::Api;
 use crate::crew::Crew;
+use crate::http::Http;
 use crate::machine::{self, Process};
-use crate::options::{Failure, Server};
+use crate::options::Failure;
+use crate::server::{Server, Trust};
 use crate::talk::Marks;
 use crate::wire::Form;
 use crate::worker::{Course, Order, Standing};
@@ -75,7 +78,7 @@ impl Running {
             .map_err(|error| failed("the floor", error))?;
         Ok(Self {
             child,
-            server: format!("http://{address}").parse()?,
+            server: Server::find(&format!("http://{address}"), &Trust::default())?,
             data: None,
         })
     }
@@ -83,12 +86,18 @@ impl Running {
     fn server(plan: &Plan, budget: &[&str]) -> Result<Self, Failure> {
         let time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let data = std::env::temp_dir().join(format!("hubbub-bench-{}", time.as_nanos()));
-        let mut child = Command::new(&plan.program)
+        let mut command = Command::new(&plan.program);
+        command
             .args(["serve", "--listen=127.0.0.1:0", "--no-rates", "--log=json"])
             .args(budget)
             .arg("--data")
             .arg(&data)
-            .args(&plan.with)
+            .args(&plan.with);
+        let (scheme, trust) = match plan.tls {
+            true => ("https", certify(&data, &mut command)?),
+            false => ("http", Trust::default()),
+        };
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -96,7 +105,7 @@ impl Running {
         let lines = lines(child.stderr.take());
         let mut running = Self {
             child,
-            server: "http://127.0.0.1:1".parse()?,
+            server: Server::find("http://127.0.0.1:1", &Trust::default())?,
             data: Some(data),
         };
         let mut said = String::new();
@@ -105,7 +114,7 @@ impl Running {
                 .recv_timeout(PATIENCE)
                 .map_err(|_| failed("the server does not serve", &said))?;
             if let Some(address) = address(&line) {
-                running.server = format!("http://{address}").parse()?;
+                running.server = Server::find(&format!("{scheme}://{address}"), &trust)?;
                 return Ok(running);
             }
             said = line;
@@ -118,9 +127,11 @@ impl Running {
     }
 
     fn metrics(&self) -> Result<String, Failure> {
-        reqwest::blocking::get(format!("{}/metrics", self.server.url))
-            .and_then(|answer| answer.error_for_status()?.text())
-            .map_err(|error| failed("/metrics", error))
+        let asked = Http::new(&self.server, "")?.ask(Method::GET, "/metrics", None);
+        match asked.map_err(|why| failed("/metrics", why))? {
+            (StatusCode::OK, text) => Ok(text),
+            (status, _) => Err(failed("/metrics", status)),
+        }
     }
 
     /// An operator's token for the server.
@@ -133,6 +144,22 @@ impl Running {
         let output = command.output().map_err(|error| failed("an operator's token", error))?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
+}
+
+/// Has the server speak TLS, with a certificate for this once, and says whom to trust.
+fn certify(data: &Path, command: &mut Command) -> Result<Trust, Failure> {
+    let made =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(|error| failed("a certificate", error))?;
+    let (cert, key) = (data.join("cert.pem"), data.join("key.pem"));
+    std::fs::create_dir_all(data)
+        .and_then(|()| std::fs::write(&cert, made.cert.pem()))
+        .and_then(|()| std::fs::write(&key, made.signing_key.serialize_pem()))
+        .map_err(|error| failed("a certificate", error))?;
+    command.arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key);
+    Ok(Trust {
+        cacert: Some(cert),
+        insecure: false,
+    })
 }
 
 /// A stream's lines, which must be read for the process to go on.
@@ -197,8 +224,7 @@ impl Scene {
         };
         let viewers = load.viewers();
         let course = Arc::new(Course {
-            server: running.server.address,
-            authority: running.server.authority.clone(),
+            server: running.server.clone(),
             rooms,
             form,
             sources: machine::sources(&[], running.server.address.ip(), viewers)?,

@@ -16,17 +16,17 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use hubbub::room::{Key, Luck, Offset, comment, discount, draw};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) use orders::{Course, Order, Standing};
 
+use crate::link::{Buffer, Link};
 use crate::talk::Pace;
 use crate::tally::{Claimed, Live, Tally, Times};
-use crate::viewer::{Coming, Stage, Viewer, connect};
+use crate::viewer::{Coming, Stage, Viewer};
 use crate::wire::Inflater;
 use requests::{Ask, Like, Pending};
-use sockets::READ_BYTES;
 
 /// Viewers on the way in at a time, of one thread. A stampede of more would measure the listen queue.
 const ON_THE_WAY: usize = 200;
@@ -130,7 +130,7 @@ impl Worker {
     /// The poll's.
     pub(crate) fn run(mut self, orders: &Receiver<Order>) -> io::Result<Tally> {
         let mut events = Events::with_capacity(1_024);
-        let mut buffer = vec![0; READ_BYTES];
+        let mut buffer = Buffer::default();
         loop {
             loop {
                 match orders.try_recv() {
@@ -363,14 +363,9 @@ impl Worker {
             self.viewers[viewer].since = now;
             let sources = &self.course.sources;
             let source = sources.get(viewer % sources.len().max(1)).copied();
-            let opened = connect(self.course.server, source).and_then(|mut stream| {
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                self.poll.registry().register(&mut stream, Token(viewer), interest)?;
-                Ok(stream)
-            });
-            match opened {
-                Ok(stream) => {
-                    self.viewers[viewer].stream = Some(stream);
+            match Link::begin(&self.course.server, source, self.poll.registry(), Token(viewer)) {
+                Ok(link) => {
+                    self.viewers[viewer].link = Some(link);
                     self.viewers[viewer].stage = Stage::Connecting;
                     self.on_the_way += 1;
                     self.timers.push(Reverse((now + JOIN_MAX, viewer, Timer::Joined)));

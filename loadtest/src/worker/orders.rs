@@ -1,21 +1,21 @@
 //! What threads share, what they are told to do, and what they tell.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use hubbub::room::{Key, Offset, RoomId};
 
+use crate::server::Server;
 use crate::talk::Marks;
 use crate::wire::Form;
 
 /// What all threads share.
 #[derive(Debug)]
 pub(crate) struct Course {
-    pub(crate) server: SocketAddr,
-    pub(crate) authority: String,
+    pub(crate) server: Server,
     /// The viewers are spread over them in turn.
     pub(crate) rooms: Vec<RoomId>,
     pub(crate) form: Form,

@@ -1,7 +1,7 @@
 //! Viewers' sockets: what they bring and take, and how they end.
 
 use std::cmp::Reverse;
-use std::io::{self, Read};
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,12 @@ use hubbub::protocol::{Close, Cursor, Hello};
 
 use super::{Timer, Worker};
 use crate::faults::Fault;
+use crate::link::{Buffer, Got};
 use crate::tally::add;
 use crate::viewer::Stage;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::handshake;
 
-/// Read at a time. A longer frame grows the buffer.
-pub(super) const READ_BYTES: usize = 256 * 1024;
 /// A viewer that has been failing for so long is given up.
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// First wait before another attempt; it doubles up to ...
@@ -31,71 +30,65 @@ impl Worker {
     }
 
     fn write_raw(&mut self, viewer: usize, bytes: &[u8]) -> bool {
-        match self.viewers[viewer].write(bytes) {
-            Ok(()) => true,
-            Err(_) => {
-                self.lost(viewer, None);
-                false
-            }
+        let Some(link) = &mut self.viewers[viewer].link else {
+            return false;
+        };
+        let written = link.write(bytes).is_ok();
+        if !written {
+            self.lost(viewer, None);
         }
+        written
     }
 
     pub(super) fn writable(&mut self, viewer: usize) {
         let room = self.room(viewer);
         let Self { viewers, course, .. } = self;
-        let Some(stream) = &viewers[viewer].stream else {
+        let slot = &mut viewers[viewer];
+        let Some(link) = &mut slot.link else {
             return;
         };
-        if viewers[viewer].stage != Stage::Connecting {
-            if viewers[viewer].flush().is_err() {
+        if slot.stage != Stage::Connecting {
+            if link.flush().is_err() {
                 self.lost(viewer, None);
             }
             return;
         }
-        if let Ok(Some(error)) | Err(error) = stream.take_error() {
-            self.failed(viewer, &error.to_string());
-            return;
-        }
-        if stream.peer_addr().is_err() {
+        match link.is_open() {
             // An event of the connection before: this one is not open yet.
-            return;
+            Ok(false) => return,
+            Ok(true) => slot.stage = Stage::Upgrading,
+            Err(error) => return self.failed(viewer, &error.to_string()),
         }
-        viewers[viewer].stage = Stage::Upgrading;
-        let request = handshake::request(&course.authority, &course.rooms[room], course.form);
+        let request = handshake::request(&course.server.authority, &course.rooms[room], course.form);
         self.write_raw(viewer, &request);
     }
 
-    pub(super) fn readable(&mut self, viewer: usize, buffer: &mut Vec<u8>) {
+    pub(super) fn readable(&mut self, viewer: usize, buffer: &mut Buffer) {
         loop {
             let slot = &mut self.viewers[viewer];
             if matches!(slot.stage, Stage::Connecting) {
                 // Its failure is told by `writable`.
                 return;
             }
-            let Some(stream) = &mut slot.stream else {
+            let Some(link) = &mut slot.link else {
                 return;
             };
             let has = slot.partial.len();
-            if buffer.len() < has + READ_BYTES / 2 {
-                buffer.resize(has + READ_BYTES, 0);
-            }
-            let read = match stream.read(&mut buffer[has..]) {
-                Ok(0) => return self.lost(viewer, None),
-                Ok(read) => read,
+            let (read, received, more) = match link.read(buffer, has) {
+                Ok(Got::Bytes { plain, received, more }) => (plain, received, more),
+                Ok(Got::End) => return self.lost(viewer, None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return self.lost(viewer, None),
+                Err(error) => return self.broken(viewer, &error),
             };
             let partial = std::mem::take(&mut slot.partial);
-            buffer[..has].copy_from_slice(&partial);
-            self.tally.bytes += read as u64;
+            buffer.plain[..has].copy_from_slice(&partial);
+            self.tally.bytes += received as u64;
             let end = has + read;
-            let Some(taken) = self.take_in(viewer, &buffer[..end]) else {
+            let Some(taken) = self.take_in(viewer, &buffer.plain[..end]) else {
                 return;
             };
-            self.viewers[viewer].partial = buffer[taken..end].to_vec();
-            if end < buffer.len() {
-                // The socket had no more (epoll(7), question 9); a new edge tells when it has.
+            self.viewers[viewer].partial = buffer.plain[taken..end].to_vec();
+            if !more {
                 return;
             }
         }
@@ -117,7 +110,7 @@ impl Worker {
             self.hello(viewer);
         }
         let now = Instant::now();
-        while self.viewers[viewer].stream.is_some() {
+        while self.viewers[viewer].link.is_some() {
             let frame = match frame::next(&bytes[taken..], self.course.form.compressed) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Some(taken),
@@ -185,9 +178,17 @@ impl Worker {
         slot.cut();
     }
 
+    /// The connection cannot be read: on the way in, which is where TLS has its say, it is told why.
+    fn broken(&mut self, viewer: usize, error: &io::Error) {
+        match self.viewers[viewer].stage {
+            Stage::Upgrading => self.failed(viewer, &error.to_string()),
+            _ => self.lost(viewer, None),
+        }
+    }
+
     /// The connection ended, with a close frame or without.
     fn lost(&mut self, viewer: usize, code: Option<u16>) {
-        if self.viewers[viewer].stream.is_none() {
+        if self.viewers[viewer].link.is_none() {
             return;
         }
         *self.tally.closes.entry(code.unwrap_or(0)).or_default() += 1;

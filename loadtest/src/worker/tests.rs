@@ -11,6 +11,7 @@ use hubbub::protocol::Encoding;
 use hubbub::room::RoomId;
 
 use super::*;
+use crate::server::Server;
 use crate::talk::Marks;
 use crate::wire::Form;
 
@@ -64,8 +65,12 @@ fn tell(stream: &mut TcpStream, messages: &[String]) {
 fn found(scripts: Vec<Vec<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let course = Course {
-        server: listener.local_addr().unwrap(),
-        authority: "fake".to_owned(),
+        server: Server {
+            url: String::new(),
+            authority: "fake".to_owned(),
+            address: listener.local_addr().unwrap(),
+            tls: None,
+        },
         rooms: vec![RoomId::new("fake-room").unwrap()],
         form: Form {
             encoding: Encoding::Json,
