@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -118,9 +118,18 @@ pub(crate) async fn joined(address: SocketAddr, room: &str) -> TcpStream {
 
 /// A viewer who has joined, with a small buffer, and reads nothing.
 pub(crate) async fn deaf(address: SocketAddr, room: &str) -> TcpStream {
+    deaf_over(narrow(address).await, address, room).await
+}
+
+/// A socket with a small buffer.
+pub(crate) async fn narrow(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let mut socket = socket.connect(address).await.expect("the server listens");
+    socket.connect(address).await.expect("the server listens")
+}
+
+/// As [`deaf`], over a socket that is open.
+pub(crate) async fn deaf_over<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, address: SocketAddr, room: &str) -> S {
     let request = handshake(address, room, "");
     socket.write_all(request.as_bytes()).await.expect("open");
     read(&mut socket).await;

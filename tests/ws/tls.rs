@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -39,10 +39,6 @@ async fn server(folder: &TempDir, options: Options) -> Server {
 /// A socket that is upgraded, over TLS.
 async fn websocket(server: &Server, headers: &str) -> TlsStream<TcpStream> {
     let socket = TcpStream::connect(server.serving.address).await.expect("connects");
-    upgraded(server, socket, headers).await
-}
-
-async fn upgraded(server: &Server, socket: TcpStream, headers: &str) -> TlsStream<TcpStream> {
     let mut socket = secured(socket).await.expect("a session");
     let request = handshake(server.serving.address, "show", headers);
     socket.write_all(request.as_bytes()).await.expect("open");
@@ -122,11 +118,9 @@ async fn over_tls_who_stops_reading_for_a_while_misses_nothing() {
         },
     )
     .await;
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let socket = socket.connect(server.serving.address).await.expect("connects");
-    let mut deaf = upgraded(&server, socket, "").await;
-    deaf.write_all(&hello()).await.expect("open");
+    let address = server.serving.address;
+    let socket = secured(raw::narrow(address).await).await.expect("a session");
+    let deaf = raw::deaf_over(socket, address, "show").await;
 
     let lipsticks = "\u{1f484}".repeat(190);
     let host = json!({"token": server.operator});
