@@ -139,10 +139,11 @@ impl Serving {
             Some(address) => Some(once_free(|| listen(address)).await?),
             None => None,
         };
-        let certificate = config.tls.clone().map(Certificate::open).transpose()?;
+        let metrics = Metrics::new()?;
+        let shown = |files| Certificate::open(files, metrics.certificate.clone());
+        let certificate = config.tls.clone().map(shown).transpose()?;
         make_data_folder(&config)?;
 
-        let metrics = Metrics::new()?;
         note_bounds(&metrics, &config);
         let auth = Arc::new(auth(&config)?);
         let (journal, commits) = once_free(|| Ok(open_journal(&config, &metrics)?)).await?;

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::LogFormat;
 use crate::limits::Hits;
 use crate::protocol::Close;
+use crate::tls;
 
 /// What is said again and again is said at most this often.
 const SELDOM: Duration = Duration::from_secs(10);
@@ -63,6 +64,7 @@ pub struct Metrics {
     pub data_free_bytes: IntGauge,
     pub data_disk_bytes: IntGauge,
     pub last_backup_seconds: IntGauge,
+    pub certificate: tls::Told,
     pub memory_max_bytes: IntGauge,
     pub cores: IntGauge,
 }
@@ -365,6 +367,16 @@ impl Metrics {
                 "last_backup_timestamp_seconds",
                 "When `hubbub backup` last copied the data folder, Unix seconds; 0: never",
             )?,
+            certificate: tls::Told {
+                begins: gauge(
+                    "tls_certificate_not_before_timestamp_seconds",
+                    "From when on the certificate shown holds, Unix seconds; 0: there is none",
+                )?,
+                ends: gauge(
+                    "tls_certificate_expiry_timestamp_seconds",
+                    "Until when the certificate shown holds, Unix seconds; 0: there is none",
+                )?,
+            },
             memory_max_bytes: gauge(
                 "memory_max_bytes",
                 "Memory that this process may use: its control group's limit, or the machine's memory",

@@ -1,11 +1,13 @@
 //! TLS without a proxy: the certificate, read anew when its files change or at SIGHUP, without disturbing anybody who is
-//! connected. A new one that cannot be used leaves the old one in place.
+//! connected. A new one that cannot be used leaves the old one in place; one that is about to end, or has ended, is
+//! used and said.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use prometheus::IntGauge;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,11 +19,18 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName,
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use x509_cert::Certificate as Parsed;
+use x509_cert::der::Decode;
+use x509_cert::time::Validity as Written;
 
 /// What is spoken over it (ALPN).
 const HTTP: &[u8] = b"http/1.1";
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// A certificate is about to end when less is left than this, and less than a fifth of its time: one for a year should be
+/// renewed by then, and one for six days is not yet renewed earlier. The alert rule says the same.
+const NEAR_END: Duration = Duration::from_secs(14 * 24 * 3_600);
+const NEAR_END_PART: u32 = 5;
 
 /// Where certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,11 +116,61 @@ fn provider() -> CryptoProvider {
     ring::default_provider()
 }
 
+/// From when until when a certificate holds, since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Validity {
+    begins: Duration,
+    ends: Duration,
+}
+
+/// What is to be said of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    NotYet,
+    Good,
+    NearEnd,
+    Ended,
+}
+
+impl Validity {
+    /// Of the certificate itself, not of those that lead from it to an authority. None: it cannot be read that far, which is
+    /// no reason not to show it.
+    fn of(certificate: &CertifiedKey) -> Option<Self> {
+        let parsed = Parsed::from_der(certificate.cert.first()?).ok()?;
+        let Written { not_before, not_after } = parsed.tbs_certificate.validity;
+        Some(Self {
+            begins: not_before.to_unix_duration(),
+            ends: not_after.to_unix_duration(),
+        })
+    }
+
+    fn standing(self, now: Duration) -> Standing {
+        let left = self.ends.saturating_sub(now);
+        let near = NEAR_END.min(self.ends.saturating_sub(self.begins) / NEAR_END_PART);
+        match () {
+            () if now < self.begins => Standing::NotYet,
+            () if left.is_zero() => Standing::Ended,
+            () if left < near => Standing::NearEnd,
+            () => Standing::Good,
+        }
+    }
+}
+
+/// Where it is told from when until when the certificate holds, Unix seconds; 0: there is none.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When it begins.
+    pub begins: IntGauge,
+    /// When it ends.
+    pub ends: IntGauge,
+}
+
 /// The certificate that is shown to whoever comes.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
     current: ArcSwap<CertifiedKey>,
+    told: Told,
 }
 
 impl ResolvesServerCert for Certificate {
@@ -126,9 +185,33 @@ impl Certificate {
     /// # Errors
     ///
     /// See [`BadCertificate`].
-    pub fn open(files: Files) -> Result<Arc<Self>, BadCertificate> {
+    pub fn open(files: Files, told: Told) -> Result<Arc<Self>, BadCertificate> {
         let current = ArcSwap::from_pointee(files.load()?);
-        Ok(Arc::new(Self { files, current }))
+        let certificate = Self { files, current, told };
+        certificate.tell();
+        Ok(Arc::new(certificate))
+    }
+
+    /// Tells from when until when it holds, and says so where that needs somebody.
+    fn tell(&self) {
+        let validity = Validity::of(&self.current.load());
+        let seconds = |time: fn(Validity) -> Duration| validity.map_or(0, |validity| time(validity).as_secs() as i64);
+        self.told.begins.set(seconds(|validity| validity.begins));
+        self.told.ends.set(seconds(|validity| validity.ends));
+        let cert = self.files.cert.display();
+        let Some(validity) = validity else {
+            tracing::warn!(%cert, "it cannot be read from the certificate until when it holds");
+            return;
+        };
+        // Clients judge by the wall clock.
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+        let days_left = validity.ends.saturating_sub(now).as_secs() / (24 * 3_600);
+        match validity.standing(now) {
+            Standing::Good => {}
+            Standing::NotYet => tracing::warn!(%cert, "the certificate does not hold yet: clients refuse it"),
+            Standing::NearEnd => tracing::warn!(%cert, days_left, "the certificate is about to end: renew it"),
+            Standing::Ended => tracing::error!(%cert, "the certificate has ended: clients refuse it"),
+        }
     }
 
     /// Takes handshakes with it: TLS 1.2 and 1.3, for HTTP/1.1.
@@ -178,6 +261,7 @@ impl Certificate {
             Ok(certificate) => {
                 self.current.store(Arc::new(certificate));
                 tracing::info!(cert = %self.files.cert.display(), "a new certificate is shown from now on");
+                self.tell();
             }
             Err(error) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
         }
@@ -257,5 +341,33 @@ impl ServerCertVerifier for Only {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 24 * 3_600;
+
+    #[test]
+    fn a_certificate_is_about_to_end_in_its_last_fifth_but_not_earlier_than_two_weeks_before() {
+        let check = |days: u64, hours_left: i64, expected: Standing| {
+            let begins = Duration::from_secs(20_000 * DAY);
+            let validity = Validity {
+                begins,
+                ends: begins + Duration::from_secs(days * DAY),
+            };
+            let now = Duration::from_secs(validity.ends.as_secs().saturating_add_signed(-3_600 * hours_left));
+            assert_eq!(validity.standing(now), expected, "{days} days, {hours_left} hours left");
+        };
+        check(365, 366 * 24, Standing::NotYet);
+        check(365, 14 * 24 + 1, Standing::Good);
+        check(365, 14 * 24 - 1, Standing::NearEnd);
+        check(90, 14 * 24 - 1, Standing::NearEnd);
+        check(6, 29, Standing::Good);
+        check(6, 28, Standing::NearEnd);
+        check(365, 0, Standing::Ended);
+        check(365, -1, Standing::Ended);
     }
 }

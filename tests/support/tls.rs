@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use hubbub::tls::{self, Files};
 use parking_lot::Mutex;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -18,13 +20,22 @@ static KNOWN: LazyLock<Mutex<HashMap<SocketAddr, Arc<ClientConfig>>>> = LazyLock
 
 /// Writes a new certificate and its key into a folder, in place of those that are there.
 pub(crate) fn certificate(folder: &Path) -> Files {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    certificate_between(folder, Duration::ZERO, Duration::from_secs(1 << 32))
+}
+
+/// As [`certificate`], that holds between these times since 1970.
+pub(crate) fn certificate_between(folder: &Path, begins: Duration, ends: Duration) -> Files {
+    let mut wanted = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    wanted.not_before = date_time_ymd(1970, 1, 1) + begins;
+    wanted.not_after = date_time_ymd(1970, 1, 1) + ends;
+    let key = KeyPair::generate().unwrap();
+    let cert = wanted.self_signed(&key).unwrap();
     let files = Files {
         cert: folder.join("cert.pem"),
         key: folder.join("key.pem"),
     };
-    std::fs::write(&files.cert, made.cert.pem()).unwrap();
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&files.cert, cert.pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
     files
 }
 

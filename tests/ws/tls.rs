@@ -1,5 +1,8 @@
 //! The socket over TLS: the same as without, and a new certificate disturbs nobody.
 
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
 use hubbub::config::Options;
 use hubbub::protocol::{Close, Encoding, Message};
 use hubbub::room::stage::StageEvent;
@@ -19,7 +22,7 @@ use crate::support::client::{Client, Over, read};
 use crate::support::process::{Process, ended, hubbub};
 use crate::support::raw::{self, close_code, converse, frame, handshake, hello, masked};
 use crate::support::server::Server;
-use crate::support::tls::{certificate, secured, trust};
+use crate::support::tls::{certificate, certificate_between, secured, trust};
 
 /// A server that speaks TLS, with a show on air.
 async fn server(folder: &TempDir, options: Options) -> Server {
@@ -186,6 +189,48 @@ async fn a_new_certificate_is_shown_to_who_comes_and_disturbs_nobody_and_a_bad_o
     let listen = address.to_string();
     let health = hubbub(&[&["health", "--listen", &listen], &arguments[..]].concat());
     assert_eq!(ended(health).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_about_to_end_or_has_ended_is_shown_said_and_told() {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let now = UNIX_EPOCH.elapsed().expect("after 1970");
+    let until = |ends: Duration| certificate_between(folder.path(), now - 80 * DAY, ends);
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let told = async |address: SocketAddr, files: &Files| {
+        trust(address, files);
+        let mut socket = secured(TcpStream::connect(address).await.expect("connects"))
+            .await
+            .expect("a session");
+        let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        socket.write_all(request).await.expect("open");
+        let metrics = raw::read(&mut socket).await.text();
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("hubbub_tls_certificate_expiry_timestamp_seconds "));
+        value.expect("is served").parse::<u64>().expect("a number")
+    };
+
+    let near = until(now + 10 * DAY);
+    let process = Process::start(&["--tls-cert", &cert, "--tls-key", &key]);
+    let said = process.until_said("the certificate is about to end");
+    assert!(
+        said.contains("\"days_left\":9") || said.contains("\"days_left\":10"),
+        "{said}"
+    );
+    assert_eq!(told(process.address, &near).await, (now + 10 * DAY).as_secs());
+
+    let ended = until(now - DAY);
+    process.until_said("the certificate has ended");
+    assert_eq!(told(process.address, &ended).await, (now - DAY).as_secs());
+
+    let good = until(now + 30 * DAY);
+    process.until_said_times(2, "a new certificate is shown");
+    assert_eq!(told(process.address, &good).await, (now + 30 * DAY).as_secs());
+    let said = process.said();
+    assert_eq!(said.matches("the certificate ").count(), 2, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

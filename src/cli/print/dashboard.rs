@@ -414,6 +414,15 @@ const ROWS: &[Row] = &[
                 lines: &[("{{instance}}", "hubbub_clock_ahead_ms{@}")],
             },
             Panel {
+                title: "Certificate",
+                says: "How long the certificate that is shown still holds; nothing where a proxy speaks TLS.",
+                unit: "s",
+                lines: &[(
+                    "{{instance}}",
+                    "(hubbub_tls_certificate_expiry_timestamp_seconds{@} > 0) - time()",
+                )],
+            },
+            Panel {
                 title: "Versions",
                 says: "Servers of each version.",
                 unit: "short",
