@@ -28,17 +28,25 @@ pub enum Limit {
     CommandsPerConnection,
     /// `--commands-per-address`: messages of all WebSockets of one address.
     CommandsPerAddress,
+    /// `--commands-per-room`: messages of all viewers of one room.
+    CommandsPerRoom,
+    /// `--commands-max`: messages of all viewers of the process.
+    Commands,
     /// `--bytes-per-connection`: bytes that one WebSocket sends.
     BytesPerConnection,
     /// `--bytes-per-address`: bytes of messages that all WebSockets of one address send.
     BytesPerAddress,
+    /// `--bytes-per-room`: bytes of messages that all viewers of one room send.
+    BytesPerRoom,
+    /// `--bytes-max`: bytes of messages that all viewers of the process send.
+    Bytes,
     /// `--rooms-max`: rooms in memory.
     Rooms,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectionsPerViewer,
@@ -46,8 +54,12 @@ impl Limit {
         Self::HandshakesPerAddress,
         Self::CommandsPerConnection,
         Self::CommandsPerAddress,
+        Self::CommandsPerRoom,
+        Self::Commands,
         Self::BytesPerConnection,
         Self::BytesPerAddress,
+        Self::BytesPerRoom,
+        Self::Bytes,
         Self::Rooms,
     ];
 
@@ -61,8 +73,12 @@ impl Limit {
             Self::HandshakesPerAddress => "handshakes-per-address",
             Self::CommandsPerConnection => "commands-per-connection",
             Self::CommandsPerAddress => "commands-per-address",
+            Self::CommandsPerRoom => "commands-per-room",
+            Self::Commands => "commands-max",
             Self::BytesPerConnection => "bytes-per-connection",
             Self::BytesPerAddress => "bytes-per-address",
+            Self::BytesPerRoom => "bytes-per-room",
+            Self::Bytes => "bytes-max",
             Self::Rooms => "rooms-max",
         }
     }
@@ -146,19 +162,33 @@ impl Bucket {
     }
 }
 
-/// What all connections of one address may send together.
+/// What connections may send together.
 #[derive(Debug)]
 pub struct Share {
-    commands: Bucket,
-    bytes: Bucket,
+    commands: (Bucket, Limit),
+    bytes: (Bucket, Limit),
 }
 
 impl Share {
-    /// So many messages, and so many bytes of them, a second.
-    pub fn new(commands: u64, bytes: u64) -> Self {
+    /// So many messages, and so many bytes of them, a second, of one address.
+    pub fn of_address(commands: u32, bytes: u32) -> Self {
+        Self::new((commands, Limit::CommandsPerAddress), (bytes, Limit::BytesPerAddress))
+    }
+
+    /// The same, of the viewers of one room.
+    pub fn of_room(commands: u32, bytes: u32) -> Self {
+        Self::new((commands, Limit::CommandsPerRoom), (bytes, Limit::BytesPerRoom))
+    }
+
+    /// The same, of the viewers of the process.
+    pub fn of_process(commands: u32, bytes: u32) -> Self {
+        Self::new((commands, Limit::Commands), (bytes, Limit::Bytes))
+    }
+
+    fn new((commands, of_commands): (u32, Limit), (bytes, of_bytes): (u32, Limit)) -> Self {
         Self {
-            commands: Bucket::new(commands),
-            bytes: Bucket::new(bytes),
+            commands: (Bucket::new(commands.into()), of_commands),
+            bytes: (Bucket::new(bytes.into()), of_bytes),
         }
     }
 
@@ -168,11 +198,10 @@ impl Share {
     ///
     /// The limit that it would exceed.
     pub fn take(&self, bytes: usize, now: Timestamp) -> Result<(), Limit> {
-        if !self.commands.take(1, now) {
-            return Err(Limit::CommandsPerAddress);
-        }
-        if !self.bytes.take(bytes as u64, now) {
-            return Err(Limit::BytesPerAddress);
+        for ((bucket, limit), amount) in [(&self.commands, 1), (&self.bytes, bytes as u64)] {
+            if !bucket.take(amount, now) {
+                return Err(*limit);
+            }
         }
         Ok(())
     }

@@ -59,10 +59,18 @@ pub struct Config {
     pub commands_per_connection: u32,
     /// Messages a second of all WebSockets of one address.
     pub commands_per_address: u32,
+    /// Messages a second of all viewers of one room.
+    pub commands_per_room: u32,
+    /// Messages a second of all viewers.
+    pub commands_max: u32,
     /// Bytes a second that one WebSocket may send.
     pub bytes_per_connection: u32,
     /// Bytes a second of the messages of all WebSockets of one address.
     pub bytes_per_address: u32,
+    /// Bytes a second of the messages of all viewers of one room.
+    pub bytes_per_room: u32,
+    /// Bytes a second of the messages of all viewers.
+    pub bytes_max: u32,
     /// Addresses that are not limited one by one.
     pub exempt: Vec<Network>,
     /// Rooms in memory at once.
@@ -99,7 +107,11 @@ impl Config {
             connections_per_viewer: self.connections_per_viewer,
             connections_per_room: self.connections_per_room,
             commands_per_connection: self.commands_per_connection,
+            commands_per_room: self.commands_per_room,
+            commands_max: self.commands_max,
             bytes_per_connection: self.bytes_per_connection,
+            bytes_per_room: self.bytes_per_room,
+            bytes_max: self.bytes_max,
             rooms_max: self.rooms_max,
             display_budget: self.display_budget,
             unattended_ms: self.unattended.as_millis() as u64,

@@ -189,6 +189,19 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commands_per_address: Option<u32>,
 
+    /// Messages a second of all viewers of one room; twice as many at once. Default 20000: in a room of 15,000 each
+    /// claims and likes within a second. Too few: viewers of a popular show are refused.
+    /// Too many: one room keeps all cores busy. Staff is not counted.
+    #[arg(long, env = "HUBBUB_COMMANDS_PER_ROOM", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands_per_room: Option<u32>,
+
+    /// Messages a second of all viewers; twice as many at once. Default 50000: more than two for each of 20,000.
+    /// Too few: viewers are refused while there is room. Too many: a flood from many addresses keeps all cores busy.
+    #[arg(long, env = "HUBBUB_COMMANDS_MAX", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands_max: Option<u32>,
+
     /// Bytes a second that one WebSocket may send; eight times as many at once, then it is closed. Default 32768,
     /// from 4096. Too few: honest clients are closed. Too many: one client keeps a core busy.
     #[arg(
@@ -205,6 +218,18 @@ pub struct Options {
     #[arg(long, env = "HUBBUB_BYTES_PER_ADDRESS", value_name = "BYTES", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_address: Option<u32>,
+
+    /// Bytes a second of the messages of all viewers of one room; twice as many at once. Default 16777216, from 65536:
+    /// 2,000 of the longest comments a second are 2 MB. Too few: viewers of a popular show are refused.
+    #[arg(long, env = "HUBBUB_BYTES_PER_ROOM", value_name = "BYTES", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_room: Option<u32>,
+
+    /// Bytes a second of the messages of all viewers; twice as many at once. Default 33554432, from 65536.
+    /// Too few: viewers are refused. Too many: a flood from many addresses keeps all cores busy.
+    #[arg(long, env = "HUBBUB_BYTES_MAX", value_name = "BYTES", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u32>,
 
     /// Networks without a limit for each address: load generators. Repeatable; replaces the default.
     /// Default 127.0.0.0/8 and ::1.
@@ -407,8 +432,12 @@ impl Options {
             handshakes_per_address: self.handshakes_per_address.or(below.handshakes_per_address),
             commands_per_connection: self.commands_per_connection.or(below.commands_per_connection),
             commands_per_address: self.commands_per_address.or(below.commands_per_address),
+            commands_per_room: self.commands_per_room.or(below.commands_per_room),
+            commands_max: self.commands_max.or(below.commands_max),
             bytes_per_connection: self.bytes_per_connection.or(below.bytes_per_connection),
             bytes_per_address: self.bytes_per_address.or(below.bytes_per_address),
+            bytes_per_room: self.bytes_per_room.or(below.bytes_per_room),
+            bytes_max: self.bytes_max.or(below.bytes_max),
             exempt: self.exempt.or(below.exempt),
             rooms_max: self.rooms_max.or(below.rooms_max),
             display_budget: self.display_budget.or(below.display_budget),
@@ -488,6 +517,13 @@ impl Options {
                 1,
                 100_000_000,
             )?,
+            commands_per_room: within(
+                "--commands-per-room",
+                self.commands_per_room.unwrap_or(20_000),
+                1,
+                100_000_000,
+            )?,
+            commands_max: within("--commands-max", self.commands_max.unwrap_or(50_000), 1, 100_000_000)?,
             bytes_per_connection: within(
                 "--bytes-per-connection",
                 self.bytes_per_connection.unwrap_or(32 << 10),
@@ -500,6 +536,13 @@ impl Options {
                 64 << 10,
                 1 << 31,
             )?,
+            bytes_per_room: within(
+                "--bytes-per-room",
+                self.bytes_per_room.unwrap_or(16 << 20),
+                64 << 10,
+                1 << 31,
+            )?,
+            bytes_max: within("--bytes-max", self.bytes_max.unwrap_or(32 << 20), 64 << 10, 1 << 31)?,
             exempt: all_parsed("--exempt", Some(self.exempt.unwrap_or_else(loopback)))?,
             rooms_max: within("--rooms-max", self.rooms_max.unwrap_or(10_000), 1, 1_000_000)?,
             display_budget: budget(self.display_budget)?,
@@ -584,8 +627,12 @@ impl From<&Config> for Options {
             handshakes_per_address: Some(config.handshakes_per_address),
             commands_per_connection: Some(config.commands_per_connection),
             commands_per_address: Some(config.commands_per_address),
+            commands_per_room: Some(config.commands_per_room),
+            commands_max: Some(config.commands_max),
             bytes_per_connection: Some(config.bytes_per_connection),
             bytes_per_address: Some(config.bytes_per_address),
+            bytes_per_room: Some(config.bytes_per_room),
+            bytes_max: Some(config.bytes_max),
             exempt: texts(&config.exempt),
             rooms_max: Some(config.rooms_max),
             display_budget: Some(config.display_budget.map_or("off".to_owned(), |n| n.to_string())),

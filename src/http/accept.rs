@@ -122,8 +122,8 @@ impl Places {
                 max,
                 limit,
                 exempt: config.exempt.clone(),
-                commands: config.commands_per_address.into(),
-                bytes: config.bytes_per_address.into(),
+                commands: config.commands_per_address,
+                bytes: config.bytes_per_address,
             })
         };
         let refused = |reason| metrics.sockets_refused.with_label_values(&[reason]);
@@ -205,8 +205,8 @@ struct Addresses {
     limit: Limit,
     exempt: Vec<Network>,
     /// What each may send a second.
-    commands: u64,
-    bytes: u64,
+    commands: u32,
+    bytes: u32,
 }
 
 /// What one address has.
@@ -224,7 +224,7 @@ impl Addresses {
         if !exempt {
             let mut taken = self.counts.entry(address).or_insert_with(|| Taken {
                 count: 0,
-                share: Arc::new(Share::new(self.commands, self.bytes)),
+                share: Arc::new(Share::of_address(self.commands, self.bytes)),
             });
             if taken.count >= self.max {
                 return None;

@@ -67,8 +67,16 @@ pub struct Limits {
     pub connections_per_room: Option<usize>,
     /// Requests a second of one connection.
     pub commands_per_connection: u32,
+    /// Messages a second of all viewers of one room.
+    pub commands_per_room: u32,
+    /// Messages a second of all viewers.
+    pub commands_max: u32,
     /// Bytes a second that one connection may send.
     pub bytes_per_connection: u32,
+    /// Bytes a second of the messages of all viewers of one room.
+    pub bytes_per_room: u32,
+    /// Bytes a second of the messages of all viewers.
+    pub bytes_max: u32,
     /// Rooms in memory at once.
     pub rooms_max: usize,
     /// Comments a second that reach a room's stage; `None` shows all.
@@ -191,6 +199,8 @@ pub struct Hub {
     clock: Clock,
     metrics: Metrics,
     limits: Limits,
+    /// What all viewers may send.
+    share: Share,
     catalogue: DashMap<String, Known>,
     rooms: DashMap<String, Arc<Place>>,
     /// Rooms whose logs are being removed: nobody loads or makes them meanwhile.
@@ -225,6 +235,7 @@ impl Hub {
             auth,
             clock,
             metrics,
+            share: Share::of_process(limits.commands_max, limits.bytes_max),
             limits,
             catalogue: DashMap::new(),
             rooms: DashMap::new(),

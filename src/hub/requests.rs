@@ -179,7 +179,11 @@ fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rate
         && let Err(limit) = within(connection, message.len(), &request, rates, now)
     {
         handle.hub.metrics.limits.note(limit);
-        rates.too_fast += 1;
+        // What a whole room or process sends too much is not one connection's fault.
+        rates.too_fast += u32::from(!matches!(
+            limit,
+            Limit::CommandsPerRoom | Limit::BytesPerRoom | Limit::Commands | Limit::Bytes
+        ));
         return refuse(too_fast(id, &request));
     }
     match (id, request) {
@@ -197,7 +201,8 @@ fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rate
     }
 }
 
-/// Whether one more request may come. Taps have a limit of their own.
+/// Whether one more request may come. Taps have a limit of their own for each connection; staff is not held up by what
+/// viewers send.
 fn within(
     connection: &Connection,
     bytes: usize,
@@ -208,7 +213,10 @@ fn within(
     if !matches!(request, Request::Like { .. }) {
         rates.requests = rates.requests.checked_sub(1).ok_or(Limit::CommandsPerConnection)?;
     }
-    connection.share().map_or(Ok(()), |share| share.take(bytes, now))
+    let handle = &connection.handle;
+    let viewers = connection.viewer().map(|_| [&handle.share, &handle.hub.share]);
+    let mut shares = connection.share().into_iter().chain(viewers.into_iter().flatten());
+    shares.try_for_each(|share| share.take(bytes, now))
 }
 
 fn too_fast(id: Option<u64>, request: &Request) -> Problem {

@@ -12,6 +12,7 @@ use super::health::Rounds;
 use super::mailbox::Mailbox;
 use super::presence::Presence;
 use super::{Hub, luck};
+use crate::limits::Share;
 use crate::protocol::FeedKind;
 use crate::room::{Offset, Room, RoomId, Timestamp};
 
@@ -26,6 +27,8 @@ pub(super) struct RoomHandle {
     lead_ms: u64,
     pub(super) hub: Arc<Hub>,
     pub(super) mailbox: Mailbox,
+    /// What its viewers may send.
+    pub(super) share: Share,
     pub(super) stage: Arc<Feed>,
     pub(super) backstage: Arc<Feed>,
     pub(super) presence: Mutex<Presence>,
@@ -47,6 +50,7 @@ impl RoomHandle {
             epoch,
             run: luck().u128() as u64,
             lead_ms: room.at.since(hub.clock.now()),
+            share: Share::of_room(hub.limits.commands_per_room, hub.limits.bytes_per_room),
             hub,
             mailbox: Mailbox::default(),
             stage: Arc::new(Feed::new(FeedKind::Stage, floor)),

@@ -246,6 +246,78 @@ async fn bytes_beyond_an_addresss_rate_are_refused() {
 }
 
 #[tokio::test]
+async fn messages_beyond_a_rooms_rate_are_refused_to_all_its_viewers_and_not_to_its_staff_or_other_rooms() {
+    let server = limited(Options {
+        commands_per_room: Some(5),
+        ..Options::default()
+    })
+    .await;
+    server.live_room("other").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut bob = Client::viewer(server.address, "show", "Bob").await;
+    let mut eve = Client::viewer(server.address, "other", "Eve").await;
+    let mut host = join(server.address, json!({"token": server.operator}))
+        .await
+        .expect("staff");
+    let passed = taken(&mut ann, 20, LONG).await + taken(&mut bob, 20, LONG).await;
+    assert!((10..=25).contains(&passed), "{passed}");
+    assert_eq!(taken(&mut host, 20, LONG).await, 20);
+    assert_eq!(taken(&mut eve, 8, LONG).await, 8);
+    assert_eq!(hits(&server, "commands-per-room"), 40 - passed as u64);
+}
+
+#[tokio::test]
+async fn bytes_beyond_a_rooms_rate_are_refused() {
+    let server = limited(Options {
+        bytes_per_room: Some(64 << 10),
+        ..Options::default()
+    })
+    .await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut bob = Client::viewer(server.address, "show", "Bob").await;
+    let passed = taken(&mut ann, 12, 15_000).await + taken(&mut bob, 12, 15_000).await;
+    assert!((8..=20).contains(&passed), "{passed}");
+    assert_eq!(hits(&server, "bytes-per-room"), 24 - passed as u64);
+}
+
+#[tokio::test]
+async fn messages_and_bytes_beyond_the_processs_rates_are_refused_in_all_rooms_and_close_nobody() {
+    // None of them is one connection's fault.
+    let generous = || Options {
+        commands_per_connection: Some(1_000),
+        bytes_per_connection: Some(1 << 20),
+        ..Options::default()
+    };
+    for (limit, options, bytes) in [
+        (
+            "commands-max",
+            Options {
+                commands_max: Some(10),
+                ..generous()
+            },
+            LONG,
+        ),
+        (
+            "bytes-max",
+            Options {
+                bytes_max: Some(64 << 10),
+                ..generous()
+            },
+            10_000,
+        ),
+    ] {
+        let server = limited(options).await;
+        server.live_room("other").await;
+        let mut ann = Client::viewer(server.address, "show", "Ann").await;
+        let mut eve = Client::viewer(server.address, "other", "Eve").await;
+        // More refusals than one connection that is to blame may have.
+        let passed = taken(&mut ann, 250, bytes).await + taken(&mut eve, 20, bytes).await;
+        assert!((12..=100).contains(&passed), "{limit}: {passed}");
+        assert_eq!(hits(&server, limit), 270 - passed as u64, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn rooms_beyond_those_that_fit_into_memory_are_refused_until_others_leave() {
     let server = limited(Options {
         rooms_max: Some(1),
