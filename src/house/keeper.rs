@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::auth::{BadToken, SigningSecret};
     use crate::journal::sqlite::{Options, Sqlite};
-    use crate::journal::{AppendError, Snapshot};
+    use crate::journal::{AppendError, Erasure, Snapshot};
     use crate::room::Offset;
 
     const SECRET: &str = "0101010101010101010101010101010101010101010101010101010101010101";
@@ -287,6 +287,12 @@ mod tests {
         }
         fn remove(&self, stream: &str) -> BoxFuture<'static, Result<(), AppendError>> {
             self.0.remove(stream)
+        }
+        fn erase(&self, erasure: Erasure) -> BoxFuture<'static, Result<(), AppendError>> {
+            self.0.erase(erasure)
+        }
+        fn sweep(&self, bytes_max: u64) -> BoxFuture<'static, Result<bool, AppendError>> {
+            self.0.sweep(bytes_max)
         }
         fn failed(&self) -> BoxFuture<'static, String> {
             self.0.failed()

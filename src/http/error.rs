@@ -1,5 +1,7 @@
 //! What a request gets instead of its answer: one enum, one body, one table of statuses.
 
+use std::path::PathBuf;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -10,6 +12,7 @@ use crate::auth::BadToken;
 use crate::house;
 use crate::hub::CommandError;
 use crate::room::Refusal;
+use crate::upkeep;
 
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +67,12 @@ pub enum Error {
     /// The thing has changed since the `If-Match` was read.
     #[error("it has changed meanwhile: read it again")]
     PreconditionFailed,
+    /// What a recovery set aside holds what is to be erased.
+    #[error("{} holds a damaged journal, of which nothing can be erased: remove that folder first", folder.display())]
+    DamagedAside {
+        /// Which.
+        folder: PathBuf,
+    },
     /// Too many requests.
     #[error("too fast")]
     RateLimited {
@@ -166,6 +175,7 @@ impl Error {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::DamagedAside { .. } => StatusCode::CONFLICT,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Handshake(refused) => refused.status(),
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -187,6 +197,7 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::PreconditionFailed => "precondition_failed",
+            Self::DamagedAside { .. } => "damaged_aside",
             Self::RateLimited { .. } => "rate_limited",
             Self::Handshake(refused) => refused.code(),
             Self::Timeout => "timeout",
@@ -311,6 +322,13 @@ impl IntoResponse for Error {
         }
         headers.extend(self.header());
         response
+    }
+}
+
+impl From<upkeep::Problem> for Error {
+    fn from(problem: upkeep::Problem) -> Self {
+        tracing::error!(%problem, "the data folder cannot be used");
+        Self::Internal
     }
 }
 

@@ -110,6 +110,13 @@ pub(super) fn raw_frame(first: u8, payload: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
+/// A batch of the log, for the feeds that show it.
+pub(super) struct Batch {
+    pub(super) first: Offset,
+    pub(super) at: Timestamp,
+    pub(super) events: Vec<Event>,
+}
+
 /// One batch on a feed.
 pub(super) struct Entry {
     offset: Offset,
@@ -194,6 +201,14 @@ impl Ring {
         })
     }
 
+    fn drop_oldest(&mut self) {
+        if let Some(old) = self.entries.pop_front() {
+            self.bytes -= old.bytes;
+            self.floor = old.offset;
+            self.first += 1;
+        }
+    }
+
     /// Index of the first entry that a client at `offset` lacks; `None` if the ring does not reach back.
     pub(super) fn after(&self, offset: Offset) -> Option<u64> {
         (offset >= self.floor).then(|| self.first + self.entries.partition_point(|entry| entry.offset <= offset) as u64)
@@ -253,7 +268,8 @@ impl Feed {
     /// Takes a durable batch in; says whether the feed shows anything of it. [`Feed::wake`] starts the passes.
     pub(super) fn push(&self, first: Offset, at: Timestamp, events: &[Event], decided: Option<Instant>) -> bool {
         self.redact(events);
-        let Some((offset, message)) = self.project(first, at, events) else {
+        let follows = self.ring.read().head;
+        let Some((offset, message)) = self.project(follows, first, at, events) else {
             return false;
         };
         let shared = Shared::new(message);
@@ -274,17 +290,12 @@ impl Feed {
         ring.head = offset;
         ring.decided = decided;
         while ring.entries.len() > RING_BATCHES || (ring.bytes > RING_BYTES && ring.entries.len() > 1) {
-            if let Some(old) = ring.entries.pop_front() {
-                ring.bytes -= old.bytes;
-                ring.floor = old.offset;
-                ring.first += 1;
-            }
+            ring.drop_oldest();
         }
         true
     }
 
-    fn project(&self, first: Offset, at: Timestamp, events: &[Event]) -> Option<(Offset, Message)> {
-        let follows = self.ring.read().head;
+    fn project(&self, follows: Offset, first: Offset, at: Timestamp, events: &[Event]) -> Option<(Offset, Message)> {
         let numbered = (first..).zip(events);
         match self.kind {
             FeedKind::Stage => {
@@ -300,6 +311,27 @@ impl Feed {
                 });
                 delta(follows, at, shown).map(|delta| (delta.offset, Message::BackstageDelta(delta)))
             }
+        }
+    }
+
+    /// Shows what the log says now, after something was erased from it: deltas keep their offsets, and are encoded again
+    /// where they differ. Those from before `tail`, the log's last batches, fall off the ring.
+    pub(super) fn renew(&self, tail: &[Batch]) {
+        let mut ring = self.ring.write();
+        ring.redactions += 1;
+        let from = tail.first().map_or(Offset::MAX, |batch| batch.first);
+        while ring.entries.front().is_some_and(|entry| entry.offset < from) {
+            ring.drop_oldest();
+        }
+        let mut follows = ring.floor;
+        for entry in &mut ring.entries {
+            let after = tail.partition_point(|batch| batch.first <= entry.offset);
+            let batch = after.checked_sub(1).and_then(|place| tail.get(place));
+            let shown = batch.and_then(|batch| self.project(follows, batch.first, batch.at, &batch.events));
+            if let Some((_, message)) = shown.filter(|(_, message)| *message != entry.shared.message) {
+                entry.shared = Shared::new(message);
+            }
+            follows = entry.offset;
         }
     }
 

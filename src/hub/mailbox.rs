@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::connection::Connection;
+use super::person::Erased;
 use super::{CommandError, Done};
 use crate::protocol::{Close, Cursor, message::Joined};
-use crate::room::{Actor, Command, Room, Timestamp};
+use crate::room::{Actor, Command, Offset, Room, Timestamp, ViewerId};
 
 /// The lanes, in the order in which they are drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,13 @@ pub(super) enum Reply {
 /// A look at the durable state, on the room's task.
 pub(super) type Look = Box<dyn FnOnce(&Room, Timestamp) + Send>;
 
+/// A viewer's data was erased from the log up to an offset: the rest is the task's.
+pub(super) struct Erase {
+    pub(super) viewer: ViewerId,
+    pub(super) after: Offset,
+    pub(super) reply: oneshot::Sender<Result<Erased, CommandError>>,
+}
+
 /// What a room's task is asked to do.
 pub(super) enum Work {
     Command {
@@ -81,6 +89,8 @@ pub(super) enum Work {
     },
     /// A connection fell off the ring.
     Resync(Arc<Connection>),
+    /// Something was erased from the log.
+    Erase(Erase),
 }
 
 /// A connection on its way into a room. One that is not taken in, because the room's task ended or broke, is

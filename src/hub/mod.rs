@@ -8,6 +8,7 @@ mod deflate;
 mod driver;
 mod echo;
 mod ending;
+mod erasure;
 mod feed;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -17,6 +18,7 @@ mod inflow;
 mod mailbox;
 mod parking;
 mod pass;
+pub mod person;
 mod presence;
 mod reader;
 pub(crate) mod record;
@@ -36,7 +38,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
@@ -206,6 +208,10 @@ pub struct Hub {
     /// Rooms whose logs are being removed: nobody loads or makes them meanwhile.
     removing: DashMap<String, ()>,
     breaks: Breaks,
+    /// Held alone while something is erased, and by whoever makes a snapshot, which would bring it back.
+    erasing: RwLock<()>,
+    /// Unused parts of the journal's files may hold what was erased.
+    unswept: AtomicBool,
     /// They serve the sockets, each its share.
     drivers: Vec<Arc<Driver>>,
     connections: AtomicU32,
@@ -241,6 +247,9 @@ impl Hub {
             rooms: DashMap::new(),
             removing: DashMap::new(),
             breaks: Breaks::default(),
+            erasing: RwLock::default(),
+            // A server that was killed may have left it so.
+            unswept: AtomicBool::new(true),
             drivers: (0..machine::cores()).map(|_| Arc::default()).collect(),
             connections: AtomicU32::new(0),
             connection_ended: Notify::new(),
@@ -258,6 +267,7 @@ impl Hub {
             }
         }
         tokio::spawn(Self::wake_rooms(Arc::downgrade(&hub)));
+        tokio::spawn(Self::keep_swept(Arc::downgrade(&hub)));
         hub.ready.store(true, Ordering::Release);
         Ok(hub)
     }

@@ -107,6 +107,14 @@ impl Presence {
         }
     }
 
+    /// Closes a viewer's connections.
+    pub(super) fn close_viewer(&self, id: ViewerId, close: Close) {
+        let previews = self.uncounted.iter().map(|(_, connection)| connection);
+        let previews = previews.filter(|connection| connection.viewer() == Some(id));
+        let theirs = self.connections(id).iter().chain(previews);
+        theirs.for_each(|connection| connection.close(close));
+    }
+
     /// Closes everybody's connection.
     pub(super) fn close_all(&self, close: Close) {
         let viewers = self.here.values().flat_map(|here| &here.connections);

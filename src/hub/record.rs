@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::parking;
-use crate::journal::Record;
+use crate::journal::{ReadError, Record};
 use crate::room::{Event, Luck, Offset, Personal, Room, Timestamp, ViewerNo};
 
 /// One personal field, beside the events.
@@ -229,6 +229,19 @@ pub(crate) fn fold(room: &mut Room, records: &[Record]) -> Result<(), Unreadable
         })?;
     }
     Ok(())
+}
+
+/// Folds one record into a room.
+///
+/// # Errors
+///
+/// [`ReadError::Damaged`], as of [`fold`].
+pub(crate) fn replay(room: &mut Room, record: &Record) -> Result<(), ReadError> {
+    fold(room, std::slice::from_ref(record)).map_err(|unreadable| ReadError::Damaged {
+        stream: room.id.to_string(),
+        offset: record.first,
+        reason: unreadable.reason,
+    })
 }
 
 #[cfg(test)]

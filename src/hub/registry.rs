@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::feed::Batch;
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Listing, luck, parking, record, task};
-use crate::journal::{CatalogueRow, ReadError, Snapshot};
+use crate::journal::{CatalogueRow, ReadError, Record, Snapshot};
 use crate::limits::Limit;
 use crate::protocol::Close;
 use crate::room::{Offset, Refusal, Room, RoomId, SNAPSHOT_VERSION, Timestamp};
 
 /// Read from the log at a time.
-const PAGE_BYTES: usize = 4 << 20;
+pub(super) const PAGE_BYTES: usize = 4 << 20;
 /// What a ring is refilled with: batches and bytes of the log's tail.
 const TAIL_BATCHES: usize = 512;
 const TAIL_BYTES: usize = 2 << 20;
@@ -215,23 +216,29 @@ impl Hub {
         } else {
             self.rebuild(id).await?
         };
-        let tail = if new {
-            Vec::new()
-        } else {
-            self.journal.tail(id.as_str(), TAIL_BATCHES, TAIL_BYTES).await?
-        };
-        let floor = tail.first().map_or(room.head, |record| record.first - 1);
+        let tail = if new { Vec::new() } else { self.tail(id).await? };
+        let floor = tail.first().map_or(room.head, |batch| batch.first - 1);
         let handle = Arc::new(RoomHandle::new(&room, epoch, Arc::clone(self), floor));
-        for record in &tail {
-            let events = record::decode(record).map_err(|error| damaged(id, error))?;
+        for batch in &tail {
             for feed in handle.feeds() {
-                feed.push(record.first, record.at, &events, None);
+                feed.push(batch.first, batch.at, &batch.events, None);
             }
         }
         self.metrics.rooms_loaded.inc();
         let running = tokio::spawn(task::run(Arc::clone(&handle), room, snapshot_head));
         tokio::spawn(Self::supervise(Arc::clone(self), Arc::clone(&handle), running));
         Ok(handle)
+    }
+
+    /// The last batches of a room's log, with which its rings are filled.
+    pub(super) async fn tail(&self, id: &RoomId) -> Result<Vec<Batch>, ReadError> {
+        let records = self.journal.tail(id.as_str(), TAIL_BATCHES, TAIL_BYTES).await?;
+        let batch = |record: &Record| {
+            let events = record::decode(record).map_err(|error| damaged(id, error))?;
+            let (first, at) = (record.first, record.at);
+            Ok(Batch { first, at, events })
+        };
+        records.iter().map(batch).collect()
     }
 
     /// When a room's task has ended, for whatever reason, nothing of it stays: its connections come back, and
@@ -285,6 +292,12 @@ impl Hub {
 
     /// Folds a room's log onto its last snapshot and stores the result.
     pub(super) async fn make_snapshot(&self, id: &RoomId) {
+        let _reading = self.erasing.read().await;
+        self.make_snapshot_alone(id).await;
+    }
+
+    /// The same, for whoever sees to it that nothing is erased meanwhile.
+    pub(super) async fn make_snapshot_alone(&self, id: &RoomId) {
         let Some(epoch) = self.catalogue.get(id.as_str()).map(|known| known.epoch) else {
             return;
         };

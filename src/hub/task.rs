@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
-use super::mailbox::{Look, Reply, Work};
+use super::mailbox::{Erase, Look, Reply, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Strain;
 use super::{CommandError, Done, NODE, count, luck, parking, pass, record, registry, strain};
@@ -242,7 +242,9 @@ impl RoomTask {
             return self.end();
         }
         for read in reads {
-            self.read(read);
+            if self.read(read).await == Next::End {
+                return self.end();
+            }
         }
         if self.counts_wait && self.counts_shown.elapsed() >= COUNTS {
             self.show_counts();
@@ -618,8 +620,9 @@ impl RoomTask {
         }
     }
 
-    fn read(&mut self, work: Work) {
+    async fn read(&mut self, work: Work) -> Next {
         match work {
+            Work::Erase(erase) => return self.erase(erase).await,
             Work::Look(look) => self.look(look),
             Work::Join {
                 connection,
@@ -632,6 +635,40 @@ impl RoomTask {
             Work::Resync(connection) => self.resync(&connection),
             Work::Command { .. } => {}
         }
+        Next::Go
+    }
+
+    /// A viewer's data was erased from the log: what is left of it there is erased, and what is in memory made anew.
+    async fn erase(&mut self, erase: Erase) -> Next {
+        let Erase { viewer, after, reply } = erase;
+        let hub = Arc::clone(&self.handle.hub);
+        let erased = hub.erase_rest(&self.room, viewer, after).await;
+        let renewed = match erased {
+            Ok(_) => self.renew().await,
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = renewed {
+            tracing::error!(room = %self.handle.id, %error, "the room cannot be rebuilt");
+            self.broken = matches!(error, ReadError::Damaged { .. }).then(|| error.to_string());
+            return Next::End;
+        }
+        if erased.is_ok() {
+            self.handle.presence.lock().close_viewer(viewer, Close::RightsChanged);
+        }
+        // Whoever asked may have gone.
+        let _ = reply.send(erased);
+        Next::Go
+    }
+
+    /// The room and what its feeds keep are as the log says now, which has the same offsets as before.
+    async fn renew(&mut self) -> Result<(), ReadError> {
+        let hub = &self.handle.hub;
+        let (room, _) = hub.rebuild(&self.handle.id).await?;
+        let tail = hub.tail(&self.handle.id).await?;
+        self.room = room;
+        self.handle.feeds().into_iter().for_each(|feed| feed.renew(&tail));
+        self.keyframes = [None, None];
+        Ok(())
     }
 
     fn look(&self, look: Look) {

@@ -174,6 +174,17 @@ pub struct Snapshot {
     pub state: Bytes,
 }
 
+/// What is to be erased from one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The stream.
+    pub stream: StreamId,
+    /// Records by their first offset, each with the personal fields that stay.
+    pub records: Vec<(Offset, Bytes)>,
+    /// Keys of contact details.
+    pub contacts: Vec<String>,
+}
+
 /// Durable batches, snapshots and a catalogue. Every journal passes `tests/journal/contract.rs`.
 ///
 /// Appends to one stream are made one after the other by its one writer; appends to many streams are
@@ -233,6 +244,23 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// The stream may be there or not: ask again, removing twice does no harm.
     fn remove(&self, stream: &str) -> BoxFuture<'static, Result<(), AppendError>>;
+
+    /// Replaces personal fields, which no checksum covers, and takes contact details away. A snapshot into which one of
+    /// the records was folded goes too, since it holds what they said; whoever makes one meanwhile would bring it back.
+    /// What is not there is erased already.
+    ///
+    /// # Errors
+    ///
+    /// All of it may be erased or nothing: ask again, erasing twice does no harm.
+    fn erase(&self, erasure: Erasure) -> BoxFuture<'static, Result<(), AppendError>>;
+
+    /// Clears what erasing has left in unused parts of the files, which are written anew for that: appends wait as long.
+    /// So it is not done, and false, where the files have more than `bytes_max`. True: no byte is left.
+    ///
+    /// # Errors
+    ///
+    /// Something may be left: ask again.
+    fn sweep(&self, bytes_max: u64) -> BoxFuture<'static, Result<bool, AppendError>>;
 
     /// Resolves when the journal can no longer keep its promise (a failed sync), with the cause. The
     /// process must then stop with a non-zero status: a later sync that "succeeds" proves nothing.

@@ -44,12 +44,12 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-pub use self::file::{Erasure, JournalFile, NewJournal, PartialCopy, copy, erase};
+pub use self::file::{JournalFile, NewJournal, PartialCopy, copy, erase};
 use self::queue::Queue;
 use self::reader::Read;
 pub use self::store::Stream;
 use self::writer::{Job, Work, Writer};
-use super::{ADVICE, Append, AppendError, Appended, CatalogueRow, Journal, ReadError, Record, Snapshot};
+use super::{ADVICE, Append, AppendError, Appended, CatalogueRow, Erasure, Journal, ReadError, Record, Snapshot};
 use crate::room::{Offset, Timestamp};
 
 /// Limits of an embedded journal, and who is told of its commits.
@@ -168,6 +168,7 @@ pub fn library_version() -> &'static str {
 /// The embedded journal. Dropping it finishes what waits in the background; to open the folder again in the
 /// same process, [`close`](Journal::close) it first.
 pub struct Sqlite {
+    dir: PathBuf,
     writes: Arc<Queue<Job>>,
     reads: Arc<Queue<Read>>,
     failed: watch::Receiver<Option<String>>,
@@ -213,6 +214,7 @@ impl Sqlite {
         let writes = Arc::new(Queue::new(options.queue_jobs_max, options.queue_bytes_max));
         let (failed_sender, failed) = watch::channel(None);
         let journal = Self {
+            dir: dir.to_owned(),
             writes: writes.clone(),
             reads: reads.clone(),
             failed,
@@ -225,7 +227,7 @@ impl Sqlite {
                 reader::run(db, &reads)
             })?;
         }
-        let writer = Writer::new(db, writes, failed_sender, options.on_commit);
+        let writer = Writer::new(db, dir.to_owned(), writes, failed_sender, options.on_commit);
         spawn("journal-writer", &file, tenancy, move || writer.run())?;
         Ok(journal)
     }
@@ -327,6 +329,27 @@ impl Journal for Sqlite {
     fn remove(&self, stream: &str) -> BoxFuture<'static, Result<(), AppendError>> {
         let removal = self.write(0, Work::Remove(stream.to_owned()));
         Box::pin(async move { done(removal.await) })
+    }
+
+    fn erase(&self, erasure: Erasure) -> BoxFuture<'static, Result<(), AppendError>> {
+        let bytes = erasure.records.iter().map(|(_, personal)| personal.len()).sum();
+        let erased = self.write(bytes, Work::Erase(erasure));
+        Box::pin(async move { done(erased.await) })
+    }
+
+    fn sweep(&self, bytes_max: u64) -> BoxFuture<'static, Result<bool, AppendError>> {
+        let bytes = fs::metadata(self.dir.join(FILE)).map_or(0, |file| file.len());
+        let swept = match (file::is_marked(&self.dir), bytes <= bytes_max) {
+            (false, _) => Ok(true),
+            (true, false) => Ok(false),
+            (true, true) => Err(self.write(0, Work::Sweep)),
+        };
+        Box::pin(async move {
+            match swept {
+                Ok(swept) => Ok(swept),
+                Err(sweeping) => done(sweeping.await).map(|()| true),
+            }
+        })
     }
 
     fn failed(&self) -> BoxFuture<'static, String> {

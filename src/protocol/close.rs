@@ -26,7 +26,8 @@ pub enum Close {
     Silent,
     /// 4003: the journal takes no writes or the room is being rebuilt; come back in a few seconds.
     Unavailable,
-    /// 4004: the rights on which this connection rests have changed; come back with the token.
+    /// 4004: the rights on which this connection rests have changed, or what was held of its viewer was erased; come
+    /// back with the token.
     RightsChanged,
     /// 4005: no `hello` within 5 s.
     NoHello,
@@ -104,7 +105,7 @@ impl Close {
             Self::Slow => "no progress, come back",
             Self::Silent => "no pong, come back",
             Self::Unavailable => "not available now, come back",
-            Self::RightsChanged => "rights changed, come back",
+            Self::RightsChanged => "rights or data changed, come back",
             Self::NoHello => "no hello, come back",
             Self::Parked => "room out of order, come back in a minute",
             Self::UnknownRoom => "unknown room",

@@ -426,9 +426,14 @@ impl StaffNames {
     fn admit(&self, brought: &Personal, id: ViewerId) -> Personal {
         match text::name(brought.as_str()) {
             Ok(name) if !self.taken(&name) => Personal(name),
-            _ => Personal(format!("Guest {}", 1_000 + id.0 % 9_000)),
+            _ => guest(id),
         }
     }
+}
+
+/// "Guest" and four digits that stay a viewer's.
+pub(super) fn guest(id: ViewerId) -> Personal {
+    Personal(format!("Guest {}", 1_000 + id.0 % 9_000))
 }
 
 /// Changes a viewer's nickname: once in [`RENAME_MS`], under the comment rules, never to one of the staff's.

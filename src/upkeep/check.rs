@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::house::House;
 use crate::hub::record;
 use crate::journal::sqlite::{JournalFile, Stream};
-use crate::journal::{HOUSE, ReadError, Record, Snapshot};
+use crate::journal::{HOUSE, ReadError, Snapshot};
 use crate::room::{Room, RoomId, SNAPSHOT_VERSION};
 
 use super::Problem;
@@ -88,7 +88,7 @@ fn check_room(file: &JournalFile, stream: &Stream, report: &mut Report) -> Resul
     let mut room = Room::new(id);
     let mut compared = false;
     let walked = file.walk(stream, &mut |record| {
-        fold(&mut room, &record)?;
+        record::replay(&mut room, &record)?;
         report.events += u64::from(record.count);
         if let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.offset == room.head) {
             compared = true;
@@ -134,13 +134,4 @@ fn check_room(file: &JournalFile, stream: &Stream, report: &mut Report) -> Resul
 
 fn is_same(snapshot: &Snapshot, room: &Room) -> bool {
     serde_json::from_slice::<Room>(&snapshot.state).is_ok_and(|stored| stored == *room)
-}
-
-/// Folds a record into a room, which is worth nothing after an error.
-pub(super) fn fold(room: &mut Room, record: &Record) -> Result<(), ReadError> {
-    record::fold(room, std::slice::from_ref(record)).map_err(|unreadable| ReadError::Damaged {
-        stream: room.id.to_string(),
-        offset: record.first,
-        reason: unreadable.reason,
-    })
 }

@@ -18,9 +18,10 @@ use std::path::PathBuf;
 pub use backup::{Backup, Restored, back_up, restore};
 pub use check::{Report, check};
 pub use mark::{last_backup, note_backup, note_clock, time_in};
-pub use person::{Erased, Export, InRoom, Text, Who, erase, export, forget};
+pub use person::{erase, export, forget, set_aside};
 pub use recover::{Kept, Recovered, recover};
 
+pub use crate::hub::person::{Erased, Export, InRoom, Text, Who};
 use crate::journal::ReadError;
 use crate::journal::sqlite::OpenError;
 

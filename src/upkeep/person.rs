@@ -1,101 +1,14 @@
-//! What the journal holds of one viewer, and erasing it.
-//!
-//! Names and texts stand beside the events, which hold only their salted hashes: emptied, they leave every record's
-//! checksum, every replay and every draw's root as they are. What stays says nothing of who the person is: a random id
-//! and a number, and that this number claimed, entered or won.
+//! Export and erasure of what a data folder holds of one viewer, or of everybody in shows of long ago.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::str::FromStr;
-
-use serde::Serialize;
-use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 use super::Problem;
-use super::check::fold;
-use super::files::set_aside;
-use crate::hub::record::{self, Readable};
-use crate::journal::sqlite::{Erasure, JournalFile, Stream, erase as erase_in_file, take_folder};
-use crate::journal::{ReadError, Record};
-use crate::room::audience::AudienceEvent;
-use crate::room::{Event, Key, Offset, Room, RoomId, Timestamp, ViewerId, ViewerNo, stage};
-
-/// A viewer, as an operator names one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// By their lasting identity, 32 hexadecimal digits.
-    Id(ViewerId),
-    /// By their number in a room, as backstage shows it: `room/7`.
-    Number(RoomId, ViewerNo),
-}
-
-impl FromStr for Who {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number =
-            |(room, number): (&str, &str)| Some(Self::Number(RoomId::new(room)?, ViewerNo(number.parse().ok()?)));
-        let id = text.parse().ok().map(Self::Id);
-        id.or_else(|| text.split_once('/').and_then(number))
-            .ok_or_else(|| "is neither 32 hexadecimal digits nor a room, `/` and the viewer's number in it".to_owned())
-    }
-}
-
-/// What one room holds of a viewer.
-#[derive(Clone, Debug, Serialize)]
-pub struct InRoom {
-    /// The room.
-    pub room: String,
-    /// Its title.
-    pub title: String,
-    /// The viewer's number in it.
-    pub number: ViewerNo,
-    /// How long they watched, ms.
-    pub watched_ms: u64,
-    /// Names and texts of theirs, or that speak of them, each with its place and time.
-    pub texts: Vec<Text>,
-    /// Claims with codes, entries, wins.
-    pub mine: stage::Mine,
-    /// What they filled in to get prizes, by draw and entry.
-    pub contacts: BTreeMap<String, Value>,
-}
-
-/// A name or text in the log.
-#[derive(Clone, Debug, Serialize)]
-pub struct Text {
-    /// Offset of the batch in which it stands.
-    pub batch: Offset,
-    /// Unix ms.
-    pub at: Timestamp,
-    /// The text.
-    pub text: String,
-}
-
-/// All that a data folder holds of one viewer.
-#[derive(Clone, Debug, Serialize)]
-pub struct Export {
-    /// Their lasting identity.
-    pub viewer: ViewerId,
-    /// By room, in order of id.
-    pub rooms: Vec<InRoom>,
-}
-
-/// What was erased.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Erased {
-    /// Rooms that held something of it.
-    pub rooms: usize,
-    /// Names and texts that are empty now.
-    pub texts: usize,
-    /// Contact details that are gone.
-    pub contacts: usize,
-}
-
-/// A room's log, read for one viewer.
-struct Reading {
-    found: InRoom,
-    erasure: Erasure,
-}
+use super::files;
+use crate::hub::person::{Erased, Export, InRoom, Reading, Who, emptied};
+use crate::hub::record::replay;
+use crate::journal::Erasure;
+use crate::journal::sqlite::{JournalFile, Stream, erase as erase_in_file, take_folder};
+use crate::room::{Room, RoomId, Timestamp, ViewerId};
 
 /// Everything that a data folder holds of one viewer; also while a server uses it.
 ///
@@ -106,7 +19,7 @@ pub fn export(data: &Path, who: &Who) -> Result<Export, Problem> {
     let file = JournalFile::open(data, false)?;
     let viewer = identify(&file, who)?;
     let readings = readings(&file, viewer)?;
-    let rooms = readings.into_iter().map(|reading| reading.found).collect();
+    let rooms = readings.into_iter().map(|(found, _)| found).collect();
     Ok(Export { viewer, rooms })
 }
 
@@ -125,10 +38,10 @@ pub fn erase(data: &Path, who: &Who) -> Result<Erased, Problem> {
     drop(file);
     let erased = Erased {
         rooms: readings.len(),
-        texts: readings.iter().map(|reading| reading.found.texts.len()).sum(),
-        contacts: readings.iter().map(|reading| reading.found.contacts.len()).sum(),
+        texts: readings.iter().map(|(found, _)| found.texts.len()).sum(),
+        contacts: readings.iter().map(|(found, _)| found.contacts.len()).sum(),
     };
-    let erasures: Vec<_> = readings.into_iter().map(|reading| reading.erasure).collect();
+    let erasures: Vec<_> = readings.into_iter().map(|(_, erasure)| erasure).collect();
     erase_in_file(data, &erasures)?;
     Ok(erased)
 }
@@ -147,7 +60,7 @@ pub fn forget(data: &Path, ended_before: Timestamp) -> Result<Erased, Problem> {
         let mut room = Room::new(id);
         let (mut records, mut texts) = (Vec::new(), 0);
         file.walk(&stream, &mut |record| {
-            fold(&mut room, &record)?;
+            replay(&mut room, &record)?;
             let (emptied, count) = emptied(&record, &mut |readable| !readable.text.is_empty())?;
             if count > 0 {
                 records.push((record.first, emptied.personal));
@@ -179,10 +92,19 @@ pub fn forget(data: &Path, ended_before: Timestamp) -> Result<Erased, Problem> {
 
 /// A journal that a recovery has set aside holds what is to be erased, and cannot be changed.
 fn must_be_alone(data: &Path) -> Result<(), Problem> {
-    match set_aside(data)?.pop() {
+    match set_aside(data)? {
         Some(folder) => Err(Problem::DamagedAside { folder }),
         None => Ok(()),
     }
+}
+
+/// The newest folder in which a recovery has set a damaged journal aside, if there is one.
+///
+/// # Errors
+///
+/// [`Problem::File`].
+pub fn set_aside(data: &Path) -> Result<Option<PathBuf>, Problem> {
+    Ok(files::set_aside(data)?.pop())
 }
 
 fn rooms(file: &JournalFile) -> Result<Vec<(Stream, RoomId)>, Problem> {
@@ -200,7 +122,7 @@ fn identify(file: &JournalFile, who: &Who) -> Result<ViewerId, Problem> {
     for (stream, id) in rooms(file)? {
         if id == *room {
             let mut folded = Room::new(id);
-            file.walk(&stream, &mut |record| fold(&mut folded, &record))?;
+            file.walk(&stream, &mut |record| replay(&mut folded, &record))?;
             if let Some(viewer) = folded.audience.viewer(number) {
                 return Ok(viewer.id);
             }
@@ -209,7 +131,7 @@ fn identify(file: &JournalFile, who: &Who) -> Result<ViewerId, Problem> {
     Err(Problem::UnknownViewer)
 }
 
-fn readings(file: &JournalFile, viewer: ViewerId) -> Result<Vec<Reading>, Problem> {
+fn readings(file: &JournalFile, viewer: ViewerId) -> Result<Vec<(InRoom, Erasure)>, Problem> {
     let mut readings = Vec::new();
     for (stream, id) in rooms(file)? {
         readings.extend(read(file, &stream, id, viewer)?);
@@ -221,121 +143,14 @@ fn readings(file: &JournalFile, viewer: ViewerId) -> Result<Vec<Reading>, Proble
 }
 
 /// Replays a room; none where it does not know the viewer.
-fn read(file: &JournalFile, stream: &Stream, id: RoomId, viewer: ViewerId) -> Result<Option<Reading>, Problem> {
-    let mut room = Room::new(id);
-    let (mut texts, mut records) = (Vec::new(), Vec::new());
-    file.walk(stream, &mut |record| {
-        fold(&mut room, &record)?;
-        let (emptied, found) = without(&record, viewer, room.audience.number(viewer))?;
-        if !found.is_empty() {
-            records.push((record.first, emptied.personal));
-        }
-        texts.extend(found.into_iter().map(|text| Text {
-            batch: record.first,
-            at: record.at,
-            text,
-        }));
-        Ok(())
-    })?;
-    let Some(number) = room.audience.number(viewer) else {
-        return Ok(None);
-    };
-    let contacts: BTreeMap<_, _> = file
-        .contacts(stream)?
-        .into_iter()
-        .filter(|(key, ..)| winner(&room, key) == Some(number))
-        .map(|(key, value, _)| (key, serde_json::from_slice(&value).unwrap_or_default()))
-        .collect();
-    Ok(Some(Reading {
-        erasure: Erasure {
-            stream: stream.name.clone(),
-            records,
-            contacts: contacts.keys().cloned().collect(),
-        },
-        found: InRoom {
-            room: room.id.to_string(),
-            title: room.show.details.title.clone(),
-            number,
-            watched_ms: room.audience.watched_ms(number, room.at),
-            texts,
-            mine: room.mine(viewer, room.at),
-            contacts,
-        },
-    }))
-}
-
-/// A record without the names and texts of a viewer, and those.
-fn without(record: &Record, viewer: ViewerId, number: Option<ViewerNo>) -> Result<(Record, Vec<String>), ReadError> {
-    let mut found = Vec::new();
-    let (emptied, _) = emptied(record, &mut |Readable { event, nth, of, text }| {
-        let theirs = match event {
-            Event::Audience(AudienceEvent::Pulsed { arrived, .. }) => arrived[nth].id == viewer,
-            _ => of.is_some() && of == number,
-        };
-        if theirs && !text.is_empty() {
-            found.push(text.to_owned());
-        }
-        theirs
-    })?;
-    Ok((emptied, found))
-}
-
-/// A record without the fields for which `erased` says so, and how many those are. It has been folded: it can be read.
-fn emptied(record: &Record, erased: &mut dyn FnMut(Readable<'_>) -> bool) -> Result<(Record, usize), ReadError> {
-    record::erase(record, erased).map_err(|unreadable| ReadError::Unavailable(unreadable.to_string()))
-}
-
-/// Whose contact details stand under a key.
-fn winner(room: &Room, key: &str) -> Option<ViewerNo> {
-    let (draw, entry) = key.rsplit_once('/')?;
-    let entry: u32 = entry.parse().ok()?;
-    let winners = room.winners(&Key::new(draw)?)?;
-    winners
-        .iter()
-        .find(|winner| winner.entry == entry)
-        .map(|winner| winner.viewer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hub::record::{Header, encode};
-    use crate::room::Luck;
-    use crate::room::audience::{Arrival, Totals};
-
-    #[test]
-    fn of_those_who_came_with_a_pulse_one_is_found_by_their_identity() {
-        let arrival = |id, name: &str| Arrival {
-            id: ViewerId(id),
-            name: name.into(),
-            store: false,
-            address: None,
-            at: Timestamp(4),
-        };
-        let pulsed = AudienceEvent::Pulsed {
-            node: 0,
-            run: 1,
-            number: 1,
-            taps: 0,
-            arrived: vec![arrival(1, "Ann"), arrival(2, "Bob"), arrival(3, "Eve")],
-            left: Vec::new(),
-            forgotten_at: None,
-            totals: Totals::default(),
-        };
-        let header = Header {
-            batch: 1,
-            epoch: 2,
-            first: 3,
-            at: Timestamp(4),
-        };
-        let record = encode(header, vec![pulsed.into()], &mut Luck::new([7; 32]));
-        let (emptied, found) = without(&record, ViewerId(2), Some(ViewerNo(9))).expect("it was just written");
-        assert_eq!(found, ["Bob"]);
-        let left = String::from_utf8_lossy(&emptied.personal).into_owned();
-        assert!(
-            left.contains("Ann") && !left.contains("Bob") && left.contains("Eve"),
-            "{left}"
-        );
-        assert_eq!(emptied.events, record.events);
-    }
+fn read(
+    file: &JournalFile,
+    stream: &Stream,
+    id: RoomId,
+    viewer: ViewerId,
+) -> Result<Option<(InRoom, Erasure)>, Problem> {
+    let mut reading = Reading::new(id, viewer);
+    file.walk(stream, &mut |record| reading.take(&record))?;
+    let contacts = file.contacts(stream)?.into_iter();
+    Ok(reading.end(contacts.map(|(key, value, _)| (key, value))))
 }

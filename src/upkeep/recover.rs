@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Problem;
-use super::check::fold;
 use super::files::{self, ASIDE, at, copy_file, make_folder};
 use crate::clock::Clock;
 use crate::house::House;
@@ -174,7 +173,7 @@ fn rebuild_room(
             offset: unreadable.offset,
             reason: unreadable.reason,
         })?;
-        fold(&mut room, &mended.0)?;
+        record::replay(&mut room, &mended.0)?;
         Ok(mended)
     })?;
     let Some(made) = made else { return Ok(()) };

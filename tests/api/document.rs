@@ -26,6 +26,7 @@ fn example(path: &str) -> String {
     [
         ("{room}", "nosuchroom"),
         ("{person}", "0123456789abcdef0123456789abcdef"),
+        ("{identity}", "0123456789abcdef0123456789abcdef"),
         ("{entry}", "1"),
         ("{comment}", "1"),
         ("{deletion}", "1"),

@@ -74,6 +74,10 @@ const TABLE: &str = r#"
     post /rooms/{room}/stores {"name":"Shop"}             | . . . . . x . . x . .
     post /rooms/{room}/invitations {"id":"i","role":"host","name":"Hoa"} | . . . . . x . . x . .
     delete /rooms/{room}/invitations/{invitation} {}      | . . . . . x . . x . .
+    get /viewers/{identity} {}                            | . . . . . . . . x . .
+    delete /viewers/{identity} {}                         | . . . . . . . . x . .
+    get /rooms/{room}/viewers/{viewer}/data {}            | . . . . . . . . x . .
+    delete /rooms/{room}/viewers/{viewer}/data {}         | . . . . . . . . x . .
     post /rooms/{room}/handover {}                        | . x . . . . . . . . .
 "#;
 
@@ -120,6 +124,7 @@ fn request(server: &Server, operation: &str, token: &str) -> reqwest::RequestBui
     let values = [
         ("room", "show"),
         ("person", "0123456789abcdef0123456789abcdef"),
+        ("identity", "0123456789abcdef0123456789abcdef"),
         ("draw", "d"),
         ("discount", "d"),
     ];

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
-use hubbub::journal::{Append, AppendError, Appended, CatalogueRow, HOUSE, Journal, Record, Snapshot};
+use hubbub::journal::{Append, AppendError, Appended, CatalogueRow, Erasure, HOUSE, Journal, Record, Snapshot};
 use hubbub::room::{Offset, Timestamp};
 
 /// Where a journal keeps its data. Dropping it clears up.
@@ -34,6 +34,8 @@ macro_rules! contract {
             contacts_are_found_by_prefix_and_replaced_by_key
             a_removed_stream_is_gone_and_its_name_begins_anew
             removing_one_stream_leaves_the_others
+            what_is_erased_is_gone_and_nothing_else
+            a_snapshot_that_holds_what_is_erased_goes_with_it
             a_stream_that_does_not_exist_is_empty
             any_text_comes_back_as_it_was
             a_batch_of_the_largest_size_comes_back_as_it_was
@@ -400,6 +402,56 @@ pub(crate) async fn the_newest_time_is_that_of_the_stream_that_was_written_last(
         journal.newest().await.unwrap() < Some(last),
         "the removed are forgotten"
     );
+}
+
+pub(crate) async fn what_is_erased_is_gone_and_nothing_else(place: &dyn Place) {
+    let journal = place.open().await;
+    let mut records = fill(&*journal, "abc", 7).await;
+    let others = fill(&*journal, "abd", 2).await;
+    let mut last = batch("abc", records[6].last() + 1, 1);
+    last.contacts = vec![("lips/1".to_owned(), "her".into()), ("lips/2".to_owned(), "his".into())];
+    records.push(must_append(&*journal, last).await);
+    let erasure = Erasure {
+        stream: "abc".to_owned(),
+        records: vec![(records[2].first, "[{}]".into()), (records[4].first, "[]".into())],
+        contacts: vec!["lips/2".to_owned(), "lips/3".to_owned()],
+    };
+    for _ in 0..2 {
+        journal.erase(erasure.clone()).await.unwrap();
+    }
+    (records[2].personal, records[4].personal) = ("[{}]".into(), "[]".into());
+    let contacts = [("lips/1".to_owned(), Bytes::from("her"))];
+    assert!(
+        journal.sweep(u64::MAX).await.unwrap(),
+        "nothing keeps it from being swept"
+    );
+    assert!(journal.sweep(0).await.unwrap(), "there is nothing left to sweep");
+    journal.erase(erasure).await.unwrap();
+    assert!(!journal.sweep(0).await.unwrap(), "it is larger than that");
+    journal.close().await;
+    let journal = place.open().await;
+    assert_eq!(all(&*journal, "abc").await, records);
+    assert_eq!(all(&*journal, "abd").await, others);
+    assert_eq!(journal.contacts("abc", "").await.unwrap(), contacts);
+    assert!(!journal.sweep(0).await.unwrap(), "that is not forgotten over a restart");
+}
+
+pub(crate) async fn a_snapshot_that_holds_what_is_erased_goes_with_it(place: &dyn Place) {
+    let journal = place.open().await;
+    let records = fill(&*journal, "abc", 7).await;
+    let stored = snapshot(records[3].last(), "{}");
+    journal.put_snapshot("abc", stored.clone()).await.unwrap();
+    let erase = |record: &Record| {
+        journal.erase(Erasure {
+            stream: "abc".to_owned(),
+            records: vec![(record.first, "[]".into())],
+            contacts: Vec::new(),
+        })
+    };
+    erase(&records[4]).await.unwrap();
+    assert_eq!(journal.snapshot("abc").await.unwrap(), Some(stored), "it ends before");
+    erase(&records[3]).await.unwrap();
+    assert_eq!(journal.snapshot("abc").await.unwrap(), None);
 }
 
 pub(crate) async fn any_text_comes_back_as_it_was(place: &dyn Place) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use hubbub::journal::sqlite::{Options, Sqlite};
 use hubbub::room::{Timestamp, ViewerId};
 use hubbub::upkeep::{Erased, Problem, Who, check, erase, export, forget};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::present;
@@ -99,6 +99,69 @@ async fn an_erased_viewer_is_in_no_byte_of_the_data_folder_and_everything_still_
     for canary in canaries(gone) {
         assert_eq!(count(folder.path(), &canary), 0, "{canary}, after a server ran");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_erases_the_same_and_leaves_no_byte_either() {
+    let folder = present().await;
+    let before = transcript(&folder).await;
+    let gone = winners(folder.path())[0] as u32;
+    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
+    let path = format!("/viewers/{gone:032x}");
+    let export = server.get(&path, &server.operator).await.is(200);
+    let (status, said, _) = ended(hubbub(&[
+        "export",
+        &format!("{gone:032x}"),
+        "--data",
+        folder.path().to_str().expect("text"),
+    ]));
+    assert_eq!((status, serde_json::from_str(&said).ok()), (Some(0), Some(export)));
+
+    let erased = server.delete(&path, &server.operator).await.is(200);
+    let counts = ["rooms", "contacts", "remains"].map(|of| erased[of].clone());
+    assert_eq!(counts, [json!(2), json!(1), json!(false)], "{erased}");
+    for run in ["running", "killed", "started again"] {
+        for canary in canaries(gone) {
+            assert_eq!(count(folder.path(), &canary), 0, "{canary}, {run}");
+        }
+        for other in (1..=6).filter(|n| *n != gone) {
+            for canary in &canaries(other)[2..4] {
+                assert!(count(folder.path(), canary) > 0, "{canary} is somebody else's, {run}");
+            }
+        }
+        let report = check(folder.path(), run == "killed").expect("can be read");
+        assert_eq!((report.faults, report.rooms), (Vec::new(), 2), "{run}");
+        match run {
+            "running" => server.kill(),
+            "killed" => server.restart(),
+            _ => {}
+        }
+    }
+    let after = server.get("/rooms/ended/draws/lips/transcript", "").await.is(200);
+    assert_eq!(before, after, "root, seed and winners are what they were");
+    let again = server.delete(&path, &server.operator).await.is(200);
+    assert_eq!((&again["texts"], &again["contacts"]), (&json!(0), &json!(0)), "{again}");
+    let export = server.get(&path, &server.operator).await.is(200);
+    assert_eq!(export["rooms"][1]["texts"], Value::Array(Vec::new()));
+    assert_ne!(
+        export["rooms"][1]["mine"]["claims"],
+        Value::Null,
+        "what was granted stays"
+    );
+
+    fs::create_dir(folder.path().join("damaged-1")).expect("makes");
+    let refused = server.delete(&path, &server.operator).await;
+    refused.refused(409, "damaged_aside");
+    let nobody = format!("/viewers/{:032x}", 99);
+    fs::remove_dir(folder.path().join("damaged-1")).expect("removes");
+    server
+        .delete(&nobody, &server.operator)
+        .await
+        .refused(404, "unknown_viewer");
+    server
+        .get(&nobody, &server.operator)
+        .await
+        .refused(404, "unknown_viewer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

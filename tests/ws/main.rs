@@ -10,6 +10,7 @@ mod compressed;
 mod crash;
 mod disk;
 mod draw;
+mod erasure;
 mod frames;
 mod history;
 mod late;

@@ -16,6 +16,7 @@ mod sign_in;
 mod staff;
 mod table;
 mod tries;
+mod viewers;
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub use table::fuzz as fuzz_csv;
 pub(super) const PREFIX: &str = "/api/v1";
 
 /// Path and description of each name in an address.
-const PARAMETERS: [(&str, &str); 9] = [
+const PARAMETERS: [(&str, &str); 10] = [
     ("room", "The room's name in links"),
     ("draw", "The draw's name, 1-40 of `A-Z a-z 0-9 _ -`"),
     ("entry", "The entry's number"),
@@ -54,6 +55,7 @@ const PARAMETERS: [(&str, &str); 9] = [
     ("comment", "The comment's id"),
     ("deletion", "The deletion's offset, from its answer"),
     ("viewer", "The viewer's number in the room"),
+    ("identity", "The viewer's lasting identity, 32 hexadecimal digits"),
     ("invitation", "The invitation's name"),
     ("person", "The person, 32 hexadecimal digits"),
 ];
@@ -69,6 +71,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(comments::routes())
         .merge(staff::routes())
         .merge(handover::routes())
+        .merge(viewers::routes())
         .merge(results::routes())
 }
 
@@ -91,7 +94,9 @@ fn completed(document: OpenApi) -> OpenApi {
     let info = InfoBuilder::new()
         .title("Hubbub")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Drive shows: rooms, draws, discounts, comments, staff, results."));
+        .description(Some(
+            "Drive shows: rooms, draws, discounts, comments, staff, results; read and erase what is held of a viewer.",
+        ));
     let mut document = OpenApiBuilder::from(document)
         .info(info)
         .security(Some([

@@ -1,6 +1,7 @@
 //! A journal's file without a server: read as it is at one moment, copied, or written anew.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::format::{self, FORMAT};
 use super::store::{self, Stream};
 use super::{FILE, OpenError, PARTIAL, check_log, make_private_file, sync_folder};
-use crate::journal::{CatalogueRow, ReadError, Record, Snapshot, StreamId};
-use crate::room::{Offset, Timestamp};
+use crate::journal::{CatalogueRow, Erasure, ReadError, Record, Snapshot};
+use crate::room::Timestamp;
 
 /// A journal's file, read as it is at one moment, also while a server writes to it. One of an older format is read
 /// as if it were of this one, and stays as it is.
@@ -281,17 +282,6 @@ impl NewJournal {
     }
 }
 
-/// What is to be erased from one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Erasure {
-    /// The stream.
-    pub stream: StreamId,
-    /// Records by their first offset, with the personal fields that stay.
-    pub records: Vec<(Offset, Bytes)>,
-    /// Keys of contact details.
-    pub contacts: Vec<String>,
-}
-
 /// Erases from the journal of a folder that the caller has taken, and leaves no remains in its files: neither in free
 /// pages nor in the log. The streams' snapshots go too, since they hold what the log says.
 ///
@@ -308,13 +298,39 @@ pub fn erase(folder: &Path, erasures: &[Erasure]) -> Result<(), OpenError> {
         store::erase(&transaction, erasure).map_err(unusable)?;
     }
     transaction.commit().map_err(unusable)?;
-    // Pages keep remains of rows that once stood in them, until the whole file is written anew.
-    db.execute_batch("VACUUM").map_err(unusable)?;
-    store::checkpoint(&db, "TRUNCATE").map_err(unusable)?;
+    store::write_anew(&db).map_err(unusable)?;
     drop(db);
     File::open(&file)
         .and_then(|file| file.sync_all())
+        .and_then(|()| unmark(folder))
         .map_err(|cause| OpenError::File { path: file, cause })
+}
+
+/// While it is there, unused parts of the journal's file may hold what was erased.
+fn unswept(folder: &Path) -> PathBuf {
+    folder.join("journal.unswept")
+}
+
+/// Notes durably that something is about to be erased.
+pub(super) fn mark(folder: &Path) -> io::Result<()> {
+    if is_marked(folder) {
+        return Ok(());
+    }
+    File::create(unswept(folder))?;
+    File::open(folder)?.sync_all()
+}
+
+/// Notes that nothing is left of what was erased.
+pub(super) fn unmark(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(unswept(folder)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether something may be left.
+pub(super) fn is_marked(folder: &Path) -> bool {
+    unswept(folder).exists()
 }
 
 pub(super) fn empty(file: &Path) -> OpenError {

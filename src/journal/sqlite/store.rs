@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, ffi, params};
 use sha2::{Digest, Sha256};
 
 use super::format::{self, FORMAT, Found};
-use super::{Erasure, OpenError, file};
-use crate::journal::{Append, AppendError, Appended, CatalogueRow, ReadError, Record, Snapshot, StreamId};
+use super::{OpenError, file};
+use crate::journal::{Append, AppendError, Appended, CatalogueRow, Erasure, ReadError, Record, Snapshot, StreamId};
 use crate::room::{Offset, Timestamp};
 
 /// SQLite's usual page.
@@ -178,6 +178,21 @@ pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<()> {
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()))
 }
 
+/// Writes the whole file anew, and empties the log: pages keep remains of rows that once stood in them, whatever is
+/// erased from their tables.
+///
+/// # Errors
+///
+/// Also that a reader stood in the way of emptying the log for too long.
+pub(super) fn write_anew(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch("VACUUM")?;
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+    match busy {
+        false => Ok(()),
+        true => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)),
+    }
+}
+
 /// A damaged list of tables is found now and not when somebody first asks for what is in one.
 fn check_tables(db: &Connection) -> rusqlite::Result<()> {
     db.prepare(RECORDS_OF)?;
@@ -193,7 +208,7 @@ fn check_names(db: &Connection) -> rusqlite::Result<()> {
     if verdict == "ok" {
         return Ok(());
     }
-    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    let corrupt = ffi::Error::new(ffi::SQLITE_CORRUPT);
     Err(rusqlite::Error::SqliteFailure(
         corrupt,
         Some(format!("table streams: {verdict}")),
@@ -449,7 +464,7 @@ pub(super) fn remove(db: &Connection, stream: &str) -> rusqlite::Result<Appended
     Ok(Appended::Durable)
 }
 
-/// Replaces personal fields of a stream, which no checksum covers, takes contacts away, and the snapshot.
+/// See [`crate::journal::Journal::erase`].
 pub(super) fn erase(db: &Connection, erasure: &Erasure) -> rusqlite::Result<()> {
     let Some(Place { number, .. }) = place(db, &erasure.stream)? else {
         return Ok(());
@@ -464,7 +479,12 @@ pub(super) fn erase(db: &Connection, erasure: &Erasure) -> rusqlite::Result<()> 
             params![number, contact],
         )?;
     }
-    db.execute("DELETE FROM snapshots WHERE stream = ?1", [number])?;
+    if let Some(first) = erasure.records.iter().map(|(first, _)| *first).min() {
+        db.execute(
+            "DELETE FROM snapshots WHERE stream = ?1 AND offset >= ?2",
+            params![number, first.cast_signed()],
+        )?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The writing thread: group commit, erasing, checkpoints, and what an error means.
 
 use std::iter::repeat;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::queue::{Queue, Taken};
 use super::store::{self, Checksum};
-use super::{Commit, OnCommit, refused};
-use crate::journal::{Append, AppendError, Appended, Snapshot, StreamId};
+use super::{Commit, OnCommit, file, refused};
+use crate::journal::{Append, AppendError, Appended, Erasure, Snapshot, StreamId};
 
 /// Appends are taken into one transaction up to this size: about 30 ms of work.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -33,6 +34,9 @@ pub(super) enum Work {
     Append(Append, Checksum),
     PutSnapshot(StreamId, Snapshot, Checksum),
     Remove(StreamId),
+    Erase(Erasure),
+    /// Alone, and no transaction's work: see [`Writer::sweep`].
+    Sweep,
 }
 
 impl Work {
@@ -41,17 +45,25 @@ impl Work {
             Self::Append(append, checksum) => store::append(db, append, checksum),
             Self::PutSnapshot(stream, snapshot, checksum) => store::put_snapshot(db, stream, snapshot, checksum),
             Self::Remove(stream) => store::remove(db, stream),
+            Self::Erase(erasure) => store::erase(db, erasure).map(|()| Appended::Durable),
+            Self::Sweep => Ok(Appended::Durable),
         }
     }
 
     fn is_removal(&self) -> bool {
         matches!(self, Self::Remove(_))
     }
+
+    /// It shares no transaction with others.
+    fn is_alone(&self) -> bool {
+        matches!(self, Self::Remove(_) | Self::Erase(_) | Self::Sweep)
+    }
 }
 
 /// The thread's state.
 pub(super) struct Writer {
     db: Connection,
+    folder: PathBuf,
     queue: Arc<Queue<Job>>,
     failed: watch::Sender<Option<String>>,
     on_commit: Option<OnCommit>,
@@ -83,12 +95,14 @@ enum Phase {
 impl Writer {
     pub(super) fn new(
         db: Connection,
+        folder: PathBuf,
         queue: Arc<Queue<Job>>,
         failed: watch::Sender<Option<String>>,
         on_commit: Option<OnCommit>,
     ) -> Self {
         Self {
             db,
+            folder,
             queue,
             failed,
             on_commit,
@@ -124,8 +138,9 @@ impl Writer {
         } else {
             self.queue.wait()?
         };
-        // A removal is alone, so that it makes room even when there is none for the appends beside it.
-        let alone = first.work.is_removal();
+        // A removal is alone, so that it makes room even when there is none for the appends beside it, and an erasure,
+        // so that nobody else waits for its mark in the folder.
+        let alone = first.work.is_alone();
         let mut bytes = first.bytes;
         let mut group = vec![first];
         while !alone && let Taken::Job(job) = self.queue.take_if(|job| fits(job, bytes)) {
@@ -138,6 +153,9 @@ impl Writer {
     fn commit(&mut self, mut group: Vec<Job>) {
         if let Some(cause) = self.failed.borrow().clone() {
             return answer(group, repeat(refused(cause)));
+        }
+        if let Some(outcome) = self.before(&group[0].work) {
+            return answer(group, [outcome]);
         }
         let begun = Instant::now();
         match self.execute(&group) {
@@ -165,6 +183,36 @@ impl Writer {
                 }
             }
             Err((accident, _)) => answer(group, repeat(accident.outcome())),
+        }
+    }
+
+    /// What is done before a transaction, or instead of one, which is then the outcome.
+    fn before(&mut self, work: &Work) -> Option<Appended> {
+        match work {
+            Work::Erase(_) => file::mark(&self.folder)
+                .err()
+                .map(|error| refused(format!("the data folder cannot be written: {error}"))),
+            Work::Sweep => Some(self.sweep()),
+            _ => None,
+        }
+    }
+
+    /// Writes the file anew, so that nothing is left of what was erased.
+    fn sweep(&mut self) -> Appended {
+        self.log_bytes = 0;
+        match store::write_anew(&self.db) {
+            Ok(()) => match file::unmark(&self.folder) {
+                Ok(()) => Appended::Durable,
+                Err(error) => refused(format!("the data folder cannot be written: {error}")),
+            },
+            Err(error) => {
+                // Whatever is written is the same as before, so that only a failed sync puts it in doubt.
+                let accident = accident(&error, Phase::Work);
+                if let Accident::Fatal(cause) = &accident {
+                    self.fail(cause);
+                }
+                accident.outcome()
+            }
         }
     }
 
@@ -260,7 +308,7 @@ impl Drop for Writer {
 }
 
 fn fits(job: &Job, bytes: usize) -> bool {
-    !job.work.is_removal() && bytes + job.bytes <= GROUP_BYTES_MAX
+    !job.work.is_alone() && bytes + job.bytes <= GROUP_BYTES_MAX
 }
 
 fn answer(group: Vec<Job>, outcomes: impl IntoIterator<Item = Appended>) {
