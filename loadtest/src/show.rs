@@ -290,24 +290,25 @@ impl Show<'_> {
         Ok(played)
     }
 
-    /// Waits until everybody has the same offset, and nothing more comes.
+    /// Waits until everybody has all that anybody has, and nothing more comes.
     fn wait_for_quiet(&mut self) {
         let mut head = None;
         let mut quiet_since = Instant::now();
-        let give_up = Instant::now() + STUCK;
+        // In a room with others it may never be quiet.
+        let give_up = Instant::now() + if self.room.own { STUCK } else { 2 * QUIET };
         while !self.is_stopped() {
-            let Standing { lowest, highest, .. } = self.crew.standing();
+            let standing = self.crew.standing();
             self.progress.tell("waiting for quiet", self.crew.lives());
-            if lowest != highest || highest != head {
-                (head, quiet_since) = (highest, Instant::now());
+            if !standing.is_level() || standing.newest != head {
+                (head, quiet_since) = (standing.newest, Instant::now());
             }
             if quiet_since.elapsed() >= QUIET {
                 return;
             }
             if Instant::now() >= give_up {
-                // In a room with others it may never be quiet.
                 if self.room.own {
-                    let behind = format!("viewers stay behind: at offset {lowest:?} of {highest:?}");
+                    let Standing { lowest, newest, .. } = standing;
+                    let behind = format!("viewers stay behind: at offset {lowest:?} of {newest:?}");
                     self.failures.push(behind);
                 }
                 return;

@@ -23,6 +23,14 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// With TLS: for a year browsers ask for nothing else (RFC 6797).
 const HSTS: &str = "max-age=31536000";
 
+/// The headers of every answer that does not have its own.
+const SAFE: [(HeaderName, &str); 4] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "strict-origin-when-cross-origin"),
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+];
+
 /// Everything that the main address serves.
 pub fn router(app: App) -> Router {
     let mut router = Router::new()
@@ -39,7 +47,7 @@ pub fn router(app: App) -> Router {
     if app.config.metrics_listen.is_none() {
         router = router.route("/metrics", get(health::metrics));
     }
-    // Without the wrapping, which is for answers: every viewer comes through here.
+    // Without the wrapping, which every viewer would pass through: what is refused has its headers from `refused`.
     let sockets = Router::new().route("/ws/{room}", any(ws::open)).with_state(app.clone());
     wrapped(router.fallback(pages::nothing_here), app).merge(sockets)
 }
@@ -57,24 +65,30 @@ pub fn metrics_router(app: App) -> Router {
 /// Bounds for every request, and headers for every answer that does not have its own.
 fn wrapped(router: Router<App>, app: App) -> Router {
     let hsts = app.config.tls.is_some().then(|| HeaderValue::from_static(HSTS));
-    let unless_set =
-        |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let [nosniff, referrer, cache, policy] =
+        SAFE.map(|(name, value)| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));
     router
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(app.clone(), bounded))
-        .layer(unless_set(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(unless_set(REFERRER_POLICY, "strict-origin-when-cross-origin"))
-        .layer(unless_set(CACHE_CONTROL, "no-store"))
-        .layer(unless_set(
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ))
+        .layer(nosniff)
+        .layer(referrer)
+        .layer(cache)
+        .layer(policy)
         .layer(SetResponseHeaderLayer::overriding(
             STRICT_TRANSPORT_SECURITY,
             move |_: &Response| hsts.clone(),
         ))
         .with_state(app)
+}
+
+/// An error as the answer of a route that is not wrapped.
+pub(super) fn refused(error: Error) -> Response {
+    let mut response = error.into_response();
+    for (name, value) in SAFE {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {

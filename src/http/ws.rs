@@ -26,6 +26,7 @@ use super::accept::Visit;
 use super::client::Client;
 use super::error::{Error, Handshake};
 use super::extensions;
+use super::router::refused;
 use crate::hub::{self, CommandError, Opened, Stream, Wire};
 use crate::protocol::{Close, Encoding};
 use crate::room::RoomId;
@@ -44,8 +45,12 @@ pub(super) async fn open(
     State(app): State<App>,
     Extension(visit): Extension<Arc<Visit>>,
     client: Client,
-    mut request: Request,
-) -> Result<Response, Error> {
+    request: Request,
+) -> Response {
+    upgraded(app, visit, client, request).unwrap_or_else(refused)
+}
+
+fn upgraded(app: App, visit: Arc<Visit>, client: Client, mut request: Request) -> Result<Response, Error> {
     let greeting = greet(request.method(), request.version(), request.headers())?;
     if !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING) {
         return Err(Handshake::Body.into());

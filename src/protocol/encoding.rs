@@ -68,12 +68,7 @@ impl Encoding {
     pub fn decode_request(self, bytes: &[u8]) -> Result<Numbered, BadRequest> {
         let value = match self {
             Self::Json => strict_json(bytes),
-            Self::MessagePack => {
-                let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-                Strict(DEPTH_MAX)
-                    .deserialize(&mut reader)
-                    .map_err(|error| error.to_string())
-            }
+            Self::MessagePack => strict_message_pack(bytes),
         };
         match value {
             Ok(Value::Object(object)) => request(object),
@@ -187,6 +182,17 @@ pub fn strict_json(bytes: &[u8]) -> Result<Value, String> {
     let value = Strict(DEPTH_MAX).deserialize(&mut reader);
     let value = value.and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| error.to_string())
+}
+
+/// The same for MessagePack.
+fn strict_message_pack(bytes: &[u8]) -> Result<Value, String> {
+    let mut rest = bytes;
+    let value = Strict(DEPTH_MAX).deserialize(&mut rmp_serde::Deserializer::new(&mut rest));
+    let value = value.map_err(|error| error.to_string())?;
+    match rest.len() {
+        0 => Ok(value),
+        more => Err(format!("{more} bytes follow the request")),
+    }
 }
 
 /// Builds a [`Value`], refusing duplicate keys and nesting deeper than the number.

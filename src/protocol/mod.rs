@@ -85,6 +85,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_request_in_messagepack_is_refused_by_its_code() {
+        const PING: &[u8] = b"\x82\xa2id\x09\xa3cmd\xa4ping";
+        Encoding::MessagePack.decode_request(PING).expect("a request");
+        let deep = [&b"\x91".repeat(17)[..], b"\xc0"].concat();
+        for (bytes, code) in [
+            (&b""[..], "bad_json"),
+            (&PING[..PING.len() - 1], "bad_json"),
+            (&[PING, b"\xc0"].concat(), "bad_json"),
+            (&PING.repeat(2), "bad_json"),
+            (b"\x93\x01\x02\x03", "bad_json"),
+            (b"\x83\xa2id\x09\xa2id\x09\xa3cmd\xa4ping", "bad_json"),
+            (b"\xdb\xff\xff\xff\xffabc", "bad_json"),
+            (b"\xc1", "bad_json"),
+            (&deep, "bad_json"),
+            (b"\x82\xa2id\xff\xa3cmd\xa4ping", "bad_field"),
+            (b"\x82\xa2id\xc4\x01\x09\xa3cmd\xa4ping", "bad_json"),
+            (b"\x82\xa2id\x09\xa3cmd\xa4pong", "unknown_command"),
+        ] {
+            let refused = Encoding::MessagePack.decode_request(bytes);
+            assert_eq!(refused.expect_err("is none").code, code, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
     fn every_literal_message_of_the_guide_is_one_of_the_protocol() {
         let literals = literal_messages();
         assert!(literals.len() > 35, "the guide has its examples: {literals:?}");

@@ -169,7 +169,7 @@ async fn a_show_is_driven_to_its_end_and_the_end_taken_back() {
     server
         .get("/rooms/lipsticks/results", "")
         .await
-        .refused(403, "not_allowed");
+        .refused(401, "bad_token");
     let results = server.get("/rooms/lipsticks/results", &host).await.is(200);
     assert_eq!(
         (&results["ended"], &results["summary"]["comments"]),

@@ -48,6 +48,9 @@ async fn a_handshake_that_is_not_rfc_6455_gets_its_status() {
             (status, code),
             "{to:?} for {from:?}"
         );
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+        let policy = answer.header("Content-Security-Policy");
+        assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"));
     }
     let wrong_version = changed(&server, version, "Sec-WebSocket-Version: 8\r\n").await;
     assert_eq!(wrong_version.header("Sec-WebSocket-Version"), Some("13"));

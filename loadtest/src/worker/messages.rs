@@ -59,6 +59,7 @@ impl Worker {
 
     fn delta(&mut self, viewer: usize, follows: Offset, offset: Offset, payload: &[u8], now: Instant) {
         self.tally.deltas += 1;
+        self.newest = self.newest.max(Some(offset));
         let number = self.number(viewer);
         if let Err(fault) = self.viewers[viewer].follower.delta(follows, offset) {
             let example = || format!("viewer {number} at offset {offset}, which follows {follows}");

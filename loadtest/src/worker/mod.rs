@@ -67,6 +67,8 @@ pub(crate) struct Worker {
     on_the_way: usize,
     pending: HashMap<usize, Vec<Pending>>,
     known: HashMap<(usize, Offset), Known>,
+    /// The highest offset of a delta.
+    newest: Option<Offset>,
     epochs: HashMap<usize, u64>,
     inflater: Inflater,
     discount: Option<Key>,
@@ -110,6 +112,7 @@ impl Worker {
             on_the_way: 0,
             pending: HashMap::new(),
             known: HashMap::new(),
+            newest: None,
             epochs: HashMap::new(),
             inflater: Inflater::new(),
             discount: None,
@@ -300,7 +303,10 @@ impl Worker {
     }
 
     fn standing(&self) -> Standing {
-        let mut standing = Standing::default();
+        let mut standing = Standing {
+            newest: self.newest,
+            ..Standing::default()
+        };
         for request in self.pending.values().flatten() {
             match request.ask {
                 Ask::Comment(_) => standing.commenting += 1,
@@ -313,7 +319,6 @@ impl Worker {
                     standing.watching += 1;
                     let offset = viewer.follower.offset();
                     standing.lowest = standing.lowest.into_iter().chain(offset).min();
-                    standing.highest = standing.highest.into_iter().chain(offset).max();
                 }
                 Stage::Gone => standing.gone += 1,
                 _ => standing.coming += 1,

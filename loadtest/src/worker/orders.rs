@@ -79,12 +79,19 @@ pub(crate) struct Standing {
     pub(crate) commenting: u32,
     /// Other requests without an answer.
     pub(crate) asking: u32,
-    /// The lowest and the highest offset of those who watch.
+    /// The lowest offset of those who watch.
     pub(crate) lowest: Option<Offset>,
-    pub(crate) highest: Option<Offset>,
+    /// The newest delta that anybody has had. A keyframe may stand above it, made of what no viewer is told.
+    pub(crate) newest: Option<Offset>,
 }
 
 impl Standing {
+    /// Everybody who watches has all that anybody has.
+    pub(crate) fn is_level(&self) -> bool {
+        let both = self.lowest.zip(self.newest);
+        both.is_none_or(|(lowest, newest)| lowest >= newest)
+    }
+
     /// Together with another thread's.
     pub(crate) fn and(self, other: Self) -> Self {
         let either = |a: Option<Offset>, b: Option<Offset>, choose: fn(Offset, Offset) -> Offset| match (a, b) {
@@ -98,7 +105,7 @@ impl Standing {
             commenting: self.commenting + other.commenting,
             asking: self.asking + other.asking,
             lowest: either(self.lowest, other.lowest, Offset::min),
-            highest: either(self.highest, other.highest, Offset::max),
+            newest: either(self.newest, other.newest, Offset::max),
         }
     }
 }

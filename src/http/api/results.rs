@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use super::access::Caller;
 use super::table::Table;
 use super::time_text;
+use crate::auth::BadToken;
 use crate::http::App;
 use crate::http::error::Error;
 use crate::http::extract::Path;
@@ -43,10 +44,13 @@ async fn results(State(app): State<App>, caller: Caller, Path(id): Path<RoomId>)
 }
 
 async fn read(app: &App, caller: Caller, id: &RoomId) -> Result<Results, Error> {
-    let look = move |room: &Room, now: Timestamp| {
+    let look = move |room: &Room, now: Timestamp| -> Result<_, Error> {
         let ended = room.show.state() == ShowState::Ended;
         if !ended && !caller.is_backstage(room) {
-            return Err(Refusal::NotAllowed);
+            return Err(match caller.0 {
+                None => BadToken.into(),
+                Some(_) => Refusal::NotAllowed.into(),
+            });
         }
         Ok(Results {
             room: room.id.clone(),
@@ -55,7 +59,7 @@ async fn read(app: &App, caller: Caller, id: &RoomId) -> Result<Results, Error> 
             summary: room.summary(if ended { room.at } else { now }),
         })
     };
-    Ok(app.hub.read(id, look).await??)
+    app.hub.read(id, look).await?
 }
 
 /// Download a show's numbers as a table of subject, number and unit.
