@@ -401,11 +401,17 @@ impl Feed {
 }
 
 fn delta<E>(follows: Offset, at: Timestamp, shown: impl Iterator<Item = (Offset, E)>) -> Option<Delta<E>> {
-    let (offsets, events): (Vec<Offset>, Vec<E>) = shown.unzip();
-    let offset = *offsets.last()?;
+    let mut last = None;
+    // Mostly there is one. They stay in the ring, with no more room than they need.
+    let mut events = Vec::with_capacity(1);
+    events.extend(shown.map(|(offset, event)| {
+        last = Some(offset);
+        event
+    }));
+    events.shrink_to_fit();
     Some(Delta {
         follows,
-        offset,
+        offset: last?,
         at,
         events,
     })

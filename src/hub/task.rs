@@ -427,10 +427,11 @@ impl RoomTask {
             row: registry::row(&self.room, self.handle.epoch),
             contacts: batch.contacts.clone(),
         };
-        let metrics = self.handle.hub.metrics.clone();
+        let hub = Arc::clone(&self.handle.hub);
+        let metrics = &hub.metrics;
         metrics.batch_events.observe(batch.events.len() as f64);
         metrics.batch_commands.observe(batch.answers.len() as f64);
-        let appended = self.handle.hub.journal.append(append).await;
+        let appended = hub.journal.append(append).await;
         if !self.is_durable(appended, &record).await {
             return self.take_back(batch).await;
         }
@@ -439,13 +440,13 @@ impl RoomTask {
                 .decided_to_durable_seconds
                 .observe(decided.elapsed().as_secs_f64());
         }
-        count::durable(&metrics, &batch.events);
+        count::durable(metrics, &batch.events);
         self.handle.set_head(self.room.head);
         self.retry_after = RETRY_JOURNAL;
         self.unwritable = None;
         self.pulse_reported(batch.pulse.as_ref());
         self.show(&batch, first, now);
-        self.handle.hub.know(&self.room, self.handle.epoch);
+        hub.know(&self.room, self.handle.epoch);
         self.deliver(batch.answers);
         self.tell_concerned(&batch.events, now).await;
         Next::Go

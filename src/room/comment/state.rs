@@ -270,8 +270,15 @@ impl Comments {
     fn show(&mut self, shown: Shown) {
         let place = self.on_stage.partition_point(|other| other.id < shown.id);
         self.on_stage.insert(place, shown);
-        let mut bytes: usize = self.on_stage.iter().map(Shown::bytes).sum();
-        while self.on_stage.len() > KEYFRAME_COMMENTS || bytes > KEYFRAME_COMMENT_BYTES {
+        if self.on_stage.len() > KEYFRAME_COMMENTS {
+            self.on_stage.pop_front();
+        }
+        let all = |bytes: fn(&Shown) -> usize| self.on_stage.iter().map(bytes).sum::<usize>();
+        if all(Shown::bytes_max) <= KEYFRAME_COMMENT_BYTES {
+            return;
+        }
+        let mut bytes = all(Shown::bytes);
+        while bytes > KEYFRAME_COMMENT_BYTES {
             bytes -= self.on_stage.pop_front().map_or(bytes, |oldest| oldest.bytes());
         }
     }
@@ -355,10 +362,15 @@ impl Speaker {
 }
 
 impl Shown {
-    /// What it takes in a keyframe, at most: its texts as JSON, and what stands around them.
+    /// What it takes in a keyframe: its texts as JSON, and what stands around them.
     fn bytes(&self) -> usize {
         let escaped = |text: &str| text.len() + text.bytes().filter(|b| matches!(b, b'"' | b'\\')).count();
         escaped(self.name.as_str()) + escaped(self.text.as_str()) + SHOWN_BYTES
+    }
+
+    /// What it takes at most, without a look at its texts.
+    fn bytes_max(&self) -> usize {
+        2 * (self.name.as_str().len() + self.text.as_str().len()) + SHOWN_BYTES
     }
 }
 
