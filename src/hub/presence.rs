@@ -12,6 +12,9 @@ use crate::protocol::{Close, Message};
 use crate::room::audience::{Arrival, Departure, GRACE_MS, PULSE_CHANGES_MAX, Pulse, Visitor};
 use crate::room::{Actor, PersonId, Timestamp, ViewerId};
 
+/// What lists and maps keep room for once a storm is over.
+const FEW: usize = 64;
+
 /// The viewers of one room on this node.
 #[derive(Default)]
 pub(super) struct Presence {
@@ -104,6 +107,10 @@ impl Presence {
                 self.here.remove(&id);
                 self.left.push(Departure { id, at });
             }
+        }
+        if self.leaving.is_empty() {
+            self.leaving.shrink_to(FEW);
+            self.here.shrink_to(FEW);
         }
     }
 
@@ -205,8 +212,9 @@ impl Presence {
         if pulse.forget_earlier_runs_at.is_some() {
             self.forget_earlier_runs_at = None;
         }
-        if self.arrived.is_empty() {
-            self.arrived.shrink_to(64);
+        if !self.changed() {
+            self.arrived.shrink_to(FEW);
+            self.left.shrink_to(FEW);
         }
     }
 }

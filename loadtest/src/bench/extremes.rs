@@ -23,7 +23,9 @@ const CALM: f64 = 5.0;
 const CALM_FOR: Duration = Duration::from_secs(5);
 /// ... beginning so long after the overload.
 const RECOVERY: Duration = Duration::from_secs(2);
-/// After a storm, and before idle rooms are measured, nothing happens for so long.
+/// After a storm: a room holds a viewer's place for 12 s, and has said that they left a second later.
+const FORGOTTEN: Duration = Duration::from_secs(15);
+/// Before idle rooms are measured, nothing happens for so long.
 const REST: Duration = Duration::from_secs(10);
 
 fn one_room(viewers: u32, per_second: f64) -> Load {
@@ -155,7 +157,7 @@ pub(super) fn storm(plan: &Plan, viewers: u32) -> Result<bool, Failure> {
         while scene.metric("hubbub_connections")? > 0.0 {
             thread::sleep(QUIET);
         }
-        thread::sleep(REST);
+        thread::sleep(FORGOTTEN);
         println!(
             "{} kB with all of them, {} kB after they left",
             with_all / 1_024,
