@@ -2,9 +2,12 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 COPY static static
 COPY loadtest loadtest
+# The allocator is built by make.
+RUN apt-get update -q && apt-get install -qy --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 RUN cargo build --release --locked --bin hubbub \
     && mkdir /data
 

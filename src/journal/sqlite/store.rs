@@ -134,8 +134,9 @@ fn prepare(db: &mut Connection, found: u32, file_bytes_max: Option<u64>) -> rusq
     db.query_row("PRAGMA secure_delete = ON", (), |_| Ok(()))?;
     db.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
     db.query_row("PRAGMA journal_size_limit = 67108864", (), |_| Ok(()))?;
-    // Twice the largest group of appends, so that a transaction reaches the log in one piece.
-    db.pragma_update(None, "cache_size", -16_384)?;
+    // A transaction reaches the log in one piece however large it is, and what is written is seldom read again: the
+    // usual 2 MB of pages do.
+    db.pragma_update(None, "cache_spill", false)?;
     if let Some(bytes) = file_bytes_max {
         let pages = (bytes / PAGE_BYTES).cast_signed();
         db.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |_| Ok(()))?;
@@ -167,9 +168,16 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, OpenError> {
 
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // A statement is planned once, and not again for each value that it is given.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(32);
     // Only somebody's command-line tool can be in the way.
     db.busy_timeout(Duration::from_secs(1))
+}
+
+/// Executes a statement without values or rows, which is parsed but once.
+pub(super) fn execute(db: &Connection, statement: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(statement)?.execute(()).map(drop)
 }
 
 /// Copies what is committed from the log into the file: PASSIVE as far as no reader stands in the way,

@@ -3,7 +3,8 @@
 use std::iter::repeat;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{oneshot, watch};
@@ -15,6 +16,13 @@ use crate::journal::{Append, AppendError, Appended, Erasure, Snapshot, StreamId}
 
 /// Appends are taken into one transaction up to this size: about 30 ms of work.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// From the start of a commit to that of the next one, as a multiple of what it took: an eighth of the time goes into
+/// commits, the rest into gathering, or many small rooms would have nearly each batch synced alone.
+const GATHER: u32 = 8;
+/// But not longer than this, and not after a commit of so many events: their room waits for it alone.
+const GATHER_MAX: Duration = Duration::from_millis(4);
+const GATHERED: usize = 64;
 
 /// A checkpoint follows this much of log, as SQLite does by itself: it keeps readers and recovery quick.
 const CHECKPOINT_BYTES: usize = 4 << 20;
@@ -71,6 +79,8 @@ pub(super) struct Writer {
     erasing: bool,
     /// About the bytes written to the log since the last checkpoint.
     log_bytes: usize,
+    /// What comes before waits until then for more.
+    not_before: Instant,
 }
 
 /// How a transaction ended that was not committed.
@@ -108,6 +118,7 @@ impl Writer {
             on_commit,
             erasing: true,
             log_bytes: 0,
+            not_before: Instant::now(),
         }
     }
 
@@ -138,6 +149,7 @@ impl Writer {
         } else {
             self.queue.wait()?
         };
+        sleep(self.not_before.saturating_duration_since(Instant::now()));
         // A removal is alone, so that it makes room even when there is none for the appends beside it, and an erasure,
         // so that nobody else waits for its mark in the folder.
         let alone = first.work.is_alone();
@@ -172,6 +184,9 @@ impl Writer {
                     });
                 let (appends, events) = durable.fold((0, 0), |(appends, events), count| (appends + 1, events + count));
                 answer(group, outcomes);
+                if events < GATHERED {
+                    self.not_before = begun + (GATHER * took).min(GATHER_MAX);
+                }
                 if let Some(on_commit) = self.on_commit.as_ref().filter(|_| appends > 0) {
                     on_commit(Commit { took, appends, events });
                 }
@@ -266,10 +281,10 @@ impl Writer {
     /// One transaction: all of the work, durable, or nothing.
     fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, (Accident, Phase)> {
         let in_phase = |phase| move |error| (error, phase);
-        let begun = self.db.execute_batch("BEGIN IMMEDIATE").map_err(in_phase(Phase::Begin));
+        let begun = store::execute(&self.db, "BEGIN IMMEDIATE").map_err(in_phase(Phase::Begin));
         let worked = begun.and_then(|()| work(&self.db).map_err(in_phase(Phase::Work)));
         let committed = worked.and_then(|done| {
-            let committed = self.db.execute_batch("COMMIT").map_err(in_phase(Phase::Commit));
+            let committed = store::execute(&self.db, "COMMIT").map_err(in_phase(Phase::Commit));
             committed.map(|()| done)
         });
         committed.map_err(|(error, phase)| {
