@@ -35,6 +35,7 @@ pub struct Metrics {
     pub rooms_broken: IntCounter,
     pub rooms_parked: IntGauge,
     pub rooms_unwritable: IntGauge,
+    pub room_scans: RoomScans,
     pub commands: Commands,
     pub refusals: IntCounterVec,
     pub taps_dropped: IntCounter,
@@ -117,6 +118,19 @@ pub struct Comments {
     pub thinned: IntCounter,
     /// Only an entry in a draw.
     pub entry_only: IntCounter,
+}
+
+/// Times that a room's log was read from its newest snapshot to its end, by why.
+#[derive(Clone)]
+pub struct RoomScans {
+    /// To load the room: once, however many come for it at the same time.
+    pub load: IntCounter,
+    /// After an append that failed.
+    pub failed_append: IntCounter,
+    /// To make the next snapshot.
+    pub snapshot: IntCounter,
+    /// To erase what is personal, or to look for it.
+    pub erasure: IntCounter,
 }
 
 /// Batches that the journal did not take, by reason.
@@ -281,6 +295,21 @@ impl Metrics {
             conflict,
             unknown,
         };
+        let [load, failed_append, snapshot, erasure] = each(
+            &registry,
+            (
+                "journal_room_scans_total",
+                "Times that a room's log was read from its newest snapshot to its end: load, failed_append, snapshot (to make one), erasure (or export)",
+            ),
+            "why",
+            ["load", "failed_append", "snapshot", "erasure"],
+        )?;
+        let room_scans = RoomScans {
+            load,
+            failed_append,
+            snapshot,
+            erasure,
+        };
         Ok(Self {
             connections: gauge("connections", "Open WebSocket connections")?,
             connections_max: gauge("connections_max", "WebSocket connections that may be open at once")?,
@@ -304,6 +333,7 @@ impl Metrics {
                 "rooms_unwritable",
                 "Rooms that refuse commands because the journal did not take their last batch",
             )?,
+            room_scans,
             commands,
             refusals: counters("refusals_total", "Commands and connections refused, by code", &["code"])?,
             taps_dropped: counter("taps_dropped_total", "Taps on the heart above the limit, dropped")?,

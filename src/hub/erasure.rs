@@ -138,7 +138,7 @@ impl Hub {
 
     /// A room as its log has it.
     async fn folded(&self, id: &RoomId) -> Result<Room, CommandError> {
-        let rebuilt = self.rebuild(id).await;
+        let rebuilt = self.rebuild(id, &self.metrics.room_scans.erasure).await;
         rebuilt.map(|(room, _)| room).map_err(|error| unreadable(id, &error))
     }
 

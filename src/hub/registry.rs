@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use prometheus::IntCounter;
 
 use super::feed::Batch;
 use super::room_handle::RoomHandle;
@@ -95,7 +96,7 @@ impl Hub {
                 Err(error) => {
                     tracing::warn!(room = row.stream, %error, "the catalogue's row is rebuilt from the log");
                     let id = RoomId::new(&row.stream).expect("checked above");
-                    let room = match self.rebuild(&id).await {
+                    let room = match self.rebuild(&id, &self.metrics.room_scans.load).await {
                         Ok((room, _)) => room,
                         Err(ReadError::Damaged { reason, .. }) => {
                             self.broke(&id, &reason);
@@ -214,7 +215,7 @@ impl Hub {
         let (room, snapshot_head) = if new {
             (Room::new(id.clone()), 0)
         } else {
-            self.rebuild(id).await?
+            self.rebuild(id, &self.metrics.room_scans.load).await?
         };
         let tail = if new { Vec::new() } else { self.tail(id).await? };
         let floor = tail.first().map_or(room.head, |batch| batch.first - 1);
@@ -265,8 +266,10 @@ impl Hub {
         });
     }
 
-    /// The room as its journal has it: the snapshot, and what came after. Also the snapshot's offset.
-    pub(super) async fn rebuild(&self, id: &RoomId) -> Result<(Room, Offset), ReadError> {
+    /// The room as its journal has it: the snapshot, and what came after. Also the snapshot's offset. It is counted by
+    /// why it is done.
+    pub(super) async fn rebuild(&self, id: &RoomId, why: &IntCounter) -> Result<(Room, Offset), ReadError> {
+        why.inc();
         let epoch = self.catalogue.get(id.as_str()).map(|known| known.epoch);
         let mut room = match self.journal.snapshot(id.as_str()).await? {
             Some(snapshot) if snapshot.version == SNAPSHOT_VERSION && Some(snapshot.epoch) == epoch => {
@@ -301,7 +304,7 @@ impl Hub {
         let Some(epoch) = self.catalogue.get(id.as_str()).map(|known| known.epoch) else {
             return;
         };
-        let stored = match self.rebuild(id).await {
+        let stored = match self.rebuild(id, &self.metrics.room_scans.snapshot).await {
             Ok((room, _)) => {
                 let offset = room.head;
                 let state = tokio::task::spawn_blocking(move || serde_json::to_vec(&room)).await;

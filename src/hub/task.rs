@@ -488,7 +488,10 @@ impl RoomTask {
         }
         self.suspended_until = Some(Instant::now() + self.retry_after);
         self.retry_after = RETRY_JOURNAL_MAX.min(2 * self.retry_after);
-        let rebuilt = self.handle.hub.rebuild(&self.handle.id).await;
+        let hub = &self.handle.hub;
+        let rebuilt = hub
+            .rebuild(&self.handle.id, &hub.metrics.room_scans.failed_append)
+            .await;
         self.deliver(batch.answers);
         match rebuilt {
             Ok((room, _)) if room.head > 0 && room.head == self.handle.head() => {
@@ -664,7 +667,7 @@ impl RoomTask {
     /// The room and what its feeds keep are as the log says now, which has the same offsets as before.
     async fn renew(&mut self) -> Result<(), ReadError> {
         let hub = &self.handle.hub;
-        let (room, _) = hub.rebuild(&self.handle.id).await?;
+        let (room, _) = hub.rebuild(&self.handle.id, &hub.metrics.room_scans.erasure).await?;
         let tail = hub.tail(&self.handle.id).await?;
         self.room = room;
         self.handle.feeds().into_iter().for_each(|feed| feed.renew(&tail));

@@ -47,6 +47,11 @@ async fn storm(scale: &Scale, options: &[&str], how: &str, within: Duration, fig
         Value::Times(1.5),
     );
     figures.exactly(
+        &format!("scans of the journal to load the room, {how}"),
+        server.metric("hubbub_journal_room_scans_total{why=\"load\"}").await,
+        1_u64,
+    );
+    figures.exactly(
         &format!("rooms rebuilt again, {how}"),
         server.metric("hubbub_rooms_rebuilt_total").await,
         0_u64,
