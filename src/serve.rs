@@ -175,6 +175,10 @@ impl Serving {
             tokio::spawn(door.serve(listener, stopped.clone(), alive));
             address
         });
+        if let Some(days) = app.config.forget_ended_days {
+            let hub = Arc::downgrade(&app.hub);
+            tokio::spawn(upkeep::forget_ended(hub, clock, app.config.data.clone(), days));
+        }
         // Before anybody is told that it serves: the command line makes tokens by it.
         let apart = note_clock(&app, false);
         tokio::spawn(watch(app.clone(), apart, stopped));

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub rooms_parked: IntGauge,
     pub rooms_unwritable: IntGauge,
     pub room_scans: RoomScans,
+    pub shows_forgotten: IntCounter,
     pub commands: Commands,
     pub refusals: IntCounterVec,
     pub taps_dropped: IntCounter,
@@ -334,6 +335,10 @@ impl Metrics {
                 "Rooms that refuse commands because the journal did not take their last batch",
             )?,
             room_scans,
+            shows_forgotten: counter(
+                "shows_forgotten_total",
+                "Shows that ended long ago out of which names, texts and contact details were taken (--forget-ended-days)",
+            )?,
             commands,
             refusals: counters("refusals_total", "Commands and connections refused, by code", &["code"])?,
             taps_dropped: counter("taps_dropped_total", "Taps on the heart above the limit, dropped")?,

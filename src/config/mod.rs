@@ -79,6 +79,8 @@ pub struct Config {
     pub display_budget: Option<u32>,
     /// How long a show may be on air without staff before its room warns.
     pub unattended: Duration,
+    /// After how many days shows that ended are nobody's any more; none: never.
+    pub forget_ended_days: Option<u32>,
     /// Whether rates of comments and likes are checked.
     pub rates: bool,
     /// Whether `/ws/echo` sends back what it gets: for conformance suites, and no option of a file.

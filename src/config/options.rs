@@ -267,6 +267,13 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unattended_minutes: Option<u64>,
 
+    /// Days after a show's end when the running server takes everybody's names, texts and contact details out of it, a few
+    /// records at a time; titles, sums, claims, codes and draw transcripts stay. 1 to 36500.
+    /// Default none: nothing is deleted by itself. Few: winners' contact details are gone before prizes are sent.
+    #[arg(long, env = "HUBBUB_FORGET_ENDED_DAYS", value_name = "DAYS", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forget_ended_days: Option<u32>,
+
     /// Checks no rates of comments and likes: for benches only, one viewer can fill a room.
     #[arg(long, env = "HUBBUB_NO_RATES", num_args = 0..=1, default_missing_value = "true", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -442,6 +449,7 @@ impl Options {
             rooms_max: self.rooms_max.or(below.rooms_max),
             display_budget: self.display_budget.or(below.display_budget),
             unattended_minutes: self.unattended_minutes.or(below.unattended_minutes),
+            forget_ended_days: self.forget_ended_days.or(below.forget_ended_days),
             no_rates: self.no_rates.or(below.no_rates),
             linger_max_ms: self.linger_max_ms.or(below.linger_max_ms),
             compression: self.compression.or(below.compression),
@@ -555,6 +563,10 @@ impl Options {
                         24 * 60,
                     )?,
             ),
+            forget_ended_days: self
+                .forget_ended_days
+                .map(|days| within("--forget-ended-days", days, 1, 36_500))
+                .transpose()?,
             rates: !self.no_rates.unwrap_or(false),
             echo: false,
             linger_max: Duration::from_millis(within("--linger-max-ms", self.linger_max_ms.unwrap_or(80), 0, 1_000)?),
@@ -637,6 +649,7 @@ impl From<&Config> for Options {
             rooms_max: Some(config.rooms_max),
             display_budget: Some(config.display_budget.map_or("off".to_owned(), |n| n.to_string())),
             unattended_minutes: Some(config.unattended.as_secs() / 60),
+            forget_ended_days: config.forget_ended_days,
             no_rates: Some(!config.rates),
             linger_max_ms: Some(config.linger_max.as_millis() as u64),
             compression: Some(config.compression),

@@ -66,9 +66,16 @@ pub(super) enum Reply {
 /// A look at the durable state, on the room's task.
 pub(super) type Look = Box<dyn FnOnce(&Room, Timestamp) + Send>;
 
-/// A viewer's data was erased from the log up to an offset: the rest is the task's.
+/// Whose data is erased.
+#[derive(Clone, Copy)]
+pub(super) enum Whose {
+    Viewer(ViewerId),
+    Everybody,
+}
+
+/// Data was erased from the log up to an offset: the rest is the task's.
 pub(super) struct Erase {
-    pub(super) viewer: ViewerId,
+    pub(super) whose: Whose,
     pub(super) after: Offset,
     pub(super) reply: oneshot::Sender<Result<Erased, CommandError>>,
 }

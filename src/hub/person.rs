@@ -182,11 +182,13 @@ pub(super) fn without(
     Ok((emptied, found))
 }
 
+/// A record without anybody's names and texts, and how many those are.
+pub(crate) fn nobodys(record: &Record) -> Result<(Record, usize), ReadError> {
+    emptied(record, &mut |readable| !readable.text.is_empty())
+}
+
 /// A record without the fields for which `erased` says so, and how many those are. It has been folded: it can be read.
-pub(crate) fn emptied(
-    record: &Record,
-    erased: &mut dyn FnMut(Readable<'_>) -> bool,
-) -> Result<(Record, usize), ReadError> {
+fn emptied(record: &Record, erased: &mut dyn FnMut(Readable<'_>) -> bool) -> Result<(Record, usize), ReadError> {
     record::erase(record, erased).map_err(|unreadable| ReadError::Unavailable(unreadable.to_string()))
 }
 

@@ -29,6 +29,7 @@ const WAKE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) epoch: u64,
+    pub(super) head: Offset,
     pub(super) next_deadline: Option<Timestamp>,
     pub(super) listing: Listing,
 }
@@ -92,7 +93,7 @@ impl Hub {
                 continue;
             }
             match serde_json::from_slice::<Listing>(&row.summary) {
-                Ok(listing) => self.insert(row.epoch, row.next_deadline, listing),
+                Ok(listing) => self.insert(row.epoch, row.head, row.next_deadline, listing),
                 Err(error) => {
                     tracing::warn!(room = row.stream, %error, "the catalogue's row is rebuilt from the log");
                     let id = RoomId::new(&row.stream).expect("checked above");
@@ -111,11 +112,12 @@ impl Hub {
         Ok(())
     }
 
-    fn insert(&self, epoch: u64, next_deadline: Option<Timestamp>, listing: Listing) {
+    fn insert(&self, epoch: u64, head: Offset, next_deadline: Option<Timestamp>, listing: Listing) {
         self.catalogue.insert(
             listing.id.clone(),
             Known {
                 epoch,
+                head,
                 next_deadline,
                 listing,
             },
@@ -124,7 +126,7 @@ impl Hub {
 
     /// The room is this now, durably.
     pub(super) fn know(&self, room: &Room, epoch: u64) {
-        self.insert(epoch, room.next_deadline(), listing(room));
+        self.insert(epoch, room.head, room.next_deadline(), listing(room));
     }
 
     /// Rooms that must be in memory: on air, or with a deadline by `now`; not those that are parked.

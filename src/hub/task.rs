@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
-use super::mailbox::{Erase, Look, Reply, Work};
+use super::mailbox::{Erase, Look, Reply, Whose, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Strain;
 use super::{CommandError, Done, NODE, count, luck, parking, pass, record, registry, strain};
@@ -642,11 +642,11 @@ impl RoomTask {
         Next::Go
     }
 
-    /// A viewer's data was erased from the log: what is left of it there is erased, and what is in memory made anew.
+    /// Data was erased from the log: what is left of it there is erased, and what is in memory made anew.
     async fn erase(&mut self, erase: Erase) -> Next {
-        let Erase { viewer, after, reply } = erase;
+        let Erase { whose, after, reply } = erase;
         let hub = Arc::clone(&self.handle.hub);
-        let erased = hub.erase_rest(&self.room, viewer, after).await;
+        let erased = hub.erase_rest(&self.room, whose, after).await;
         let renewed = match erased {
             Ok(_) => self.renew().await,
             Err(_) => Ok(()),
@@ -656,7 +656,7 @@ impl RoomTask {
             self.broken = matches!(error, ReadError::Damaged { .. }).then(|| error.to_string());
             return Next::End;
         }
-        if erased.is_ok() {
+        if let (Ok(_), Whose::Viewer(viewer)) = (&erased, whose) {
             self.handle.presence.lock().close_viewer(viewer, Close::RightsChanged);
         }
         // Whoever asked may have gone.

@@ -643,8 +643,14 @@ impl Room {
         let stage = Stage {
             show: self.show.card(),
             modes: self.comments.modes,
-            comments: self.comments.on_stage.iter().cloned().collect(),
-            pinned: self.comments.pinned.clone(),
+            comments: self
+                .comments
+                .on_stage
+                .iter()
+                .filter(|shown| shown.is_said())
+                .cloned()
+                .collect(),
+            pinned: self.comments.pinned.clone().filter(Shown::is_said),
             discounts: self.discounts.cards(self),
             draws: self.draws.cards(),
             totals: self.audience.totals.clone(),

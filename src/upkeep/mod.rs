@@ -1,5 +1,5 @@
 //! What is done to a data folder: backups of a running server's, checks, restoring, keeping what is sound of a
-//! damaged journal, export and erasure of one viewer's data. It is the one place, beside the hub, that knows both
+//! damaged journal, export and erasure of one viewer's data, retention. It is the one place, beside the hub, that knows both
 //! the journal's files and what the records mean.
 //!
 //! A restored or recovered journal holds less than clients have seen. So each of its rooms begins a new epoch: a
@@ -11,6 +11,7 @@ mod files;
 mod mark;
 mod person;
 mod recover;
+mod retention;
 
 use std::io;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use check::{Report, check};
 pub use mark::{last_backup, note_backup, note_clock, time_in};
 pub use person::{erase, export, forget, set_aside};
 pub use recover::{Kept, Recovered, recover};
+pub use retention::forget_ended;
 
 pub use crate::hub::person::{Erased, Export, InRoom, Text, Who};
 use crate::journal::ReadError;

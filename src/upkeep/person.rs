@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Problem;
 use super::files;
-use crate::hub::person::{Erased, Export, InRoom, Reading, Who, emptied};
+use crate::hub::person::{Erased, Export, InRoom, Reading, Who, nobodys};
 use crate::hub::record::replay;
 use crate::journal::Erasure;
 use crate::journal::sqlite::{JournalFile, Stream, erase as erase_in_file, take_folder};
@@ -61,7 +61,7 @@ pub fn forget(data: &Path, ended_before: Timestamp) -> Result<Erased, Problem> {
         let (mut records, mut texts) = (Vec::new(), 0);
         file.walk(&stream, &mut |record| {
             replay(&mut room, &record)?;
-            let (emptied, count) = emptied(&record, &mut |readable| !readable.text.is_empty())?;
+            let (emptied, count) = nobodys(&record)?;
             if count > 0 {
                 records.push((record.first, emptied.personal));
             }

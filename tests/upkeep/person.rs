@@ -2,15 +2,24 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use hubbub::journal::sqlite::{Options, Sqlite};
+use hubbub::config::{Options, Secrets};
+use hubbub::journal::sqlite::{self, Sqlite};
+use hubbub::protocol::Cursor;
 use hubbub::room::{Timestamp, ViewerId};
+use hubbub::serve::Serving;
 use hubbub::upkeep::{Erased, Problem, Who, check, erase, export, forget};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::present;
-use crate::support::process::{Process, ended, hubbub};
+use crate::support::PATIENCE;
+use crate::support::client::Client;
+use crate::support::process::{Launch, Process, ended, hubbub};
+
+/// libfaketime for programs with threads, where Debian's package puts it; the loader knows what `$LIB` is.
+const FAKETIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
 
 /// What viewer `n` said, was called and filled in, each as it stands in a winner's or another's data.
 fn canaries(n: u32) -> [String; 6] {
@@ -246,12 +255,112 @@ async fn a_show_that_ended_long_ago_keeps_its_results_and_nobodys_names() {
     assert_eq!(summary["show"]["state"], "ended", "{summary}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_forgets_who_was_at_shows_that_ended_long_ago() {
+    let folder = present().await;
+    let before = transcript(&folder).await;
+    let launch = Launch::new(&["--forget-ended-days", "1"])
+        .with_variable("LD_PRELOAD", FAKETIME)
+        .with_variable("FAKETIME", "@2026-12-01 00:00:00")
+        .with_variable("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let (mut server, serves) = Process::try_launch(folder, launch);
+    assert!(serves, "{}", server.said());
+    let forgotten = "hubbub_shows_forgotten_total";
+    server.until_metric(forgotten, PATIENCE, |shows| shows == 1).await;
+    server.until_said("names, texts and contact details were taken out of a show");
+    let swept = Instant::now();
+    while server.data().join("journal.unswept").exists() {
+        assert!(swept.elapsed() < PATIENCE, "it is not swept");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let data = server.data().to_owned();
+    for run in ["running", "killed", "started again"] {
+        for n in 1..=6 {
+            for gone in &canaries(n)[4..] {
+                assert_eq!(count(&data, gone), 0, "{gone}, {run}");
+            }
+            let of = export(&data, &id(n.into())).expect("is known").rooms;
+            assert!(of[0].texts.is_empty() && of[0].contacts.is_empty(), "{of:?}, {run}");
+            assert!(!of[0].mine.claims.is_empty(), "what was granted stays");
+            let words = &canaries(n)[2];
+            let goes_on = of[1].texts.iter().any(|text| text.text == *words);
+            assert!(goes_on, "{words}, {run}: the other show goes on");
+        }
+        assert_eq!(
+            check(&data, run == "killed").expect("can be read").faults,
+            [""; 0],
+            "{run}"
+        );
+        match run {
+            "running" => server.kill(),
+            "killed" => server.restart(),
+            _ => {}
+        }
+    }
+    assert_eq!(
+        server.get("/rooms/ended/draws/lips/transcript", "").await.is(200),
+        before
+    );
+    let csv = server
+        .get("/rooms/ended/draws/lips/winners.csv", &server.operator)
+        .await;
+    csv.text(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_on_the_page_of_a_show_that_is_forgotten_stays_and_is_shown_no_names() {
+    let folder = present().await;
+    let options = Options {
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        data: Some(folder.path().to_owned()),
+        ..Options::default()
+    };
+    let config = options.check(Secrets::default()).expect("it is good");
+    let serving = Serving::start(config).await.expect("starts");
+    let hub = &serving.app.hub;
+    let mut visitor = Client::viewer(serving.address, "ended", "Visitor").await;
+    let keyframe = format!("{:?}", visitor.keyframe);
+    assert!(keyframe.contains(&canaries(1)[2]), "{keyframe}");
+    let shows = hub.ended_before(Timestamp(ENDED + 1));
+    let [(show, _)] = &shows[..] else {
+        panic!("one has ended: {shows:?}")
+    };
+    let (erased, head) = hub.forget_show(show, 0).await.expect("the journal takes it");
+    assert_eq!(erased.contacts, 2, "{erased:?}");
+    let (again, _) = hub.forget_show(show, head).await.expect("once more does no harm");
+    assert_eq!(again.contacts, 0);
+    let refused = visitor.ask("comment", json!({"nonce": "1", "text": "hello?"})).await;
+    assert_eq!(
+        refused.map_err(|problem| problem.code),
+        Err("ended".to_owned()),
+        "it is connected"
+    );
+    let cursor = Cursor {
+        epoch: visitor.cursor.epoch,
+        offset: 1,
+    };
+    for hello in [
+        json!({"name": "New"}),
+        json!({"token": visitor.token(), "cursor": cursor}),
+    ] {
+        let mut client = Client::join(serving.address, "ended", hello).await.expect("comes in");
+        // The keyframe, or the deltas since.
+        let shown = format!("{:?}", client.next().await.expect("it is open"));
+        for n in 1..=6 {
+            for canary in canaries(n) {
+                assert!(!shown.contains(&canary), "{canary}: {shown}");
+            }
+        }
+    }
+    serving.stop(Duration::from_secs(5)).await;
+}
+
 #[tokio::test]
 async fn what_a_recovery_set_aside_must_go_before_anybody_can_be_erased() {
     let folder = present().await;
     fs::create_dir(folder.path().join("damaged-1")).expect("makes");
     let refused = erase(folder.path(), &id(1));
     assert!(matches!(refused, Err(Problem::DamagedAside { .. })), "{refused:?}");
-    let journal = Sqlite::open(folder.path(), Options::default()).expect("it is given back");
+    let journal = Sqlite::open(folder.path(), sqlite::Options::default()).expect("it is given back");
     hubbub::journal::Journal::close(&journal).await;
 }

@@ -316,6 +316,13 @@ pub struct Modes {
     pub comments_off: bool,
 }
 
+impl Shown {
+    /// It says something: what was erased does not.
+    pub(super) fn is_said(&self) -> bool {
+        !self.text.as_str().is_empty()
+    }
+}
+
 fn shown(
     id: Offset,
     by: Author,
