@@ -56,6 +56,8 @@ impl Signals {
     /// From now on signals no longer end the process by themselves.
     pub(super) fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(Failure::other);
+        // A file that may grow no further (RLIMIT_FSIZE) is then a write that fails, as on a full disk.
+        drop(listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

@@ -18,14 +18,19 @@
 //! | error | in BEGIN or a statement | in COMMIT |
 //! |---|---|---|
 //! | disk full | not written | not written: only writing the log's frames can say so, and the frame that makes a commit valid is the last one written |
+//! | a write failed, and the folder takes no more | as a full disk | as a full disk |
 //! | sync | unknown, fatal | unknown, fatal: a restart may find it or not |
 //! | any other | not written: a transaction without COMMIT is never recovered | unknown, fatal |
+//!
+//! The third is what a quota or a limit of file sizes looks like: SQLite keeps to itself what the system said, so a file
+//! beside the journal is written to hear it again (`full`).
 //!
 //! Fatal: [`failed`](super::Journal::failed) resolves, later appends are refused, the process must stop. The
 //! tail is worth comparing only after the restart.
 
 mod file;
 mod format;
+mod full;
 mod log;
 mod queue;
 mod reader;

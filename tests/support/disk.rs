@@ -98,13 +98,21 @@ impl Drop for SmallDisk {
 /// What a program must be run under so that the n-th sync of one of these files fails. The program stays this
 /// process's child: the tracer stands aside.
 pub(crate) fn failing_sync(n: u32, files: &[PathBuf]) -> Vec<String> {
+    failing(&format!("inject=fdatasync,fsync:error=EIO:when={n}"), files)
+}
+
+/// The same for these of its writes to one of these files, counted from 1, with an error of the system's.
+pub(crate) fn failing_write(error: &str, when: &str, files: &[PathBuf]) -> Vec<String> {
+    failing(&format!("inject=write,pwrite64:error={error}:when={when}"), files)
+}
+
+fn failing(inject: &str, files: &[PathBuf]) -> Vec<String> {
     let traceable = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
     assert!(
         traceable.is_ok_and(|status| status.success()),
         "strace is missing or may not trace here: install it, or run this test where it may"
     );
-    let inject = format!("inject=fdatasync,fsync:error=EIO:when={n}");
-    let mut words = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &inject]
+    let mut words = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", inject]
         .map(str::to_owned)
         .to_vec();
     for file in files {

@@ -1,13 +1,14 @@
-//! The real program on a disk that fills up, and on one whose sync fails.
+//! The real program on a disk that fills up, under a quota and a limit of file sizes, and on a disk whose sync fails.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hubbub::room::Answer;
+use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::disk::{SmallDisk, failing_sync};
+use crate::support::disk::{SmallDisk, failing_sync, failing_write};
 use crate::support::process::Process;
 
 /// More than the small disk can ever take.
@@ -74,6 +75,15 @@ impl Buyer {
     }
 }
 
+/// Claims a unit until it is granted, which must not take long.
+async fn until_recovered(buyer: &mut Buyer, unit: u32) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while buyer.claim(unit).await.is_err() {
+        assert!(Instant::now() < until, "it does not recover");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The claims that the server knows of.
 async fn claims(server: &Process) -> Vec<Value> {
     let list = "/rooms/sale/discounts/many/claims?limit=5000";
@@ -120,12 +130,7 @@ async fn on_a_full_disk_claims_are_refused_all_else_goes_on_and_there_is_room_ag
     assert_eq!(claims(&server).await.len(), granted);
 
     disk.free();
-    let until = Instant::now() + Duration::from_secs(10);
-    let ann = &mut buyers[0];
-    while ann.claim(2).await.is_err() {
-        assert!(Instant::now() < until, "it does not recover");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_recovered(&mut buyers[0], 2).await;
     assert_eq!(server.metric("hubbub_rooms_unwritable").await, 0);
     let granted = granted + 1;
     assert_eq!(claims(&server).await.len(), granted);
@@ -141,6 +146,59 @@ async fn on_a_full_disk_claims_are_refused_all_else_goes_on_and_there_is_room_ag
         }
     }
     assert_eq!(claims(&server).await.len(), granted, "and nothing was granted twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_limit_of_file_sizes_it_is_as_on_a_full_disk() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let under = ["prlimit", "--fsize=262144:unlimited"].map(str::to_owned);
+    let mut server = Process::start_under(&under, folder.path(), &["--no-rates"]);
+    server.live_room("sale").await;
+    offer(&server).await;
+    let mut buyers = Vec::new();
+    let mut refusal = String::new();
+    while refusal != "journal_unavailable" {
+        buyers.push(Buyer::new(&server, "Somebody").await);
+        refusal = buyers.last_mut().expect("was pushed").until_refused().await;
+        assert!(buyers.len() < 100, "the file grows beyond its limit");
+    }
+    let refused = server.post("/rooms/sale/pause", &server.operator, json!({})).await;
+    refused.refused(503, "journal_unavailable");
+    let full = server
+        .metric("hubbub_journal_appends_failed_total{reason=\"full\"}")
+        .await;
+    assert_ne!(full, 0);
+    let granted: usize = buyers.iter().map(|buyer| buyer.codes.len()).sum();
+    assert_eq!(claims(&server).await.len(), granted);
+
+    let limits = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    prlimit(Some(server.pid()), Resource::Fsize, limits).expect("it is our own process");
+    let mut ann = Buyer::new(&server, "Ann").await;
+    until_recovered(&mut ann, 1).await;
+    server.kill();
+    let server = Process::start_under(&[], folder.path(), &["--no-rates"]);
+    assert_eq!(claims(&server).await.len(), granted + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_used_up_for_a_while_is_as_a_full_disk() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
+    server.live_room("sale").await;
+    offer(&server).await;
+    server.kill();
+    let files = ["journal.sqlite-wal", "journal.probe"].map(|name| folder.path().join(name));
+    let under = failing_write("EDQUOT", "80..87", &files);
+    let server = Process::start_under(&under, folder.path(), &["--no-rates"]);
+    let mut ann = Buyer::new(&server, "Ann").await;
+    let refusal = ann.until_refused().await;
+    assert_eq!(refusal, "journal_unavailable");
+    let next = ann.next();
+    until_recovered(&mut ann, next).await;
+    assert_eq!(claims(&server).await.len(), ann.codes.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

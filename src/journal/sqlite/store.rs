@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, 
 use sha2::{Digest, Sha256};
 
 use super::format::{self, FORMAT, Found};
-use super::{OpenError, file};
+use super::{OpenError, file, full};
 use crate::journal::{Append, AppendError, Appended, CatalogueRow, Erasure, ReadError, Record, Snapshot, StreamId};
 use crate::room::{Offset, Timestamp};
 
@@ -143,9 +143,7 @@ fn prepare(db: &mut Connection, found: u32, file_bytes_max: Option<u64>) -> rusq
     }
     match checkpoint(db, "TRUNCATE") {
         // The log is synced before the file grows, and a full disk must not keep the server from starting.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-            tracing::warn!("the journal's disk is full");
-        }
+        Err(error) if is_full(db, &error) => tracing::warn!("the journal's disk is full"),
         outcome => outcome?,
     }
     let transaction = db.transaction()?;
@@ -157,6 +155,12 @@ fn prepare(db: &mut Connection, found: u32, file_bytes_max: Option<u64>) -> rusq
     transaction.commit()?;
     check_tables(db)?;
     check_names(db)
+}
+
+fn is_full(db: &Connection, error: &rusqlite::Error) -> bool {
+    let write = error.sqlite_error().map(|error| error.extended_code) == Some(ffi::SQLITE_IOERR_WRITE);
+    let folder = db.path().and_then(|file| Path::new(file).parent());
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || (write && folder.is_some_and(full::takes_no_more))
 }
 
 /// Opens a connection that only reads; needs the writer's to be open already.

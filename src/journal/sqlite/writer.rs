@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::queue::{Queue, Taken};
 use super::store::{self, Checksum};
-use super::{Commit, OnCommit, file, refused};
+use super::{Commit, OnCommit, file, full, refused};
 use crate::journal::{Append, AppendError, Appended, Erasure, Snapshot, StreamId};
 
 /// Appends are taken into one transaction up to this size: about 30 ms of work.
@@ -222,7 +222,7 @@ impl Writer {
             },
             Err(error) => {
                 // Whatever is written is the same as before, so that only a failed sync puts it in doubt.
-                let accident = accident(&error, Phase::Work);
+                let accident = self.accident(&error, Phase::Work);
                 if let Accident::Fatal(cause) = &accident {
                     self.fail(cause);
                 }
@@ -267,7 +267,7 @@ impl Writer {
         }
         self.log_bytes = 0;
         if let Err(error) = store::checkpoint(&self.db, mode) {
-            match accident(&error, Phase::Work) {
+            match self.accident(&error, Phase::Work) {
                 Accident::Fatal(cause) => self.fail(&cause),
                 // Whoever appends is told.
                 Accident::Full => {}
@@ -288,7 +288,7 @@ impl Writer {
             committed.map(|()| done)
         });
         committed.map_err(|(error, phase)| {
-            let mut accident = accident(&error, phase);
+            let mut accident = self.accident(&error, phase);
             // SQLite may have rolled back by itself.
             if !self.db.is_autocommit()
                 && let Err(error) = self.db.execute_batch("ROLLBACK")
@@ -300,6 +300,10 @@ impl Writer {
             }
             (accident, phase)
         })
+    }
+
+    fn accident(&self, error: &rusqlite::Error, phase: Phase) -> Accident {
+        accident(error, phase, || full::takes_no_more(&self.folder))
     }
 
     fn fail(&self, cause: &str) {
@@ -344,12 +348,14 @@ impl Accident {
 }
 
 /// What an error says about the transaction in which it came; the table is in the parent's documentation.
-fn accident(error: &rusqlite::Error, phase: Phase) -> Accident {
+fn accident(error: &rusqlite::Error, phase: Phase, no_more: impl FnOnce() -> bool) -> Accident {
     let extended = error.sqlite_error().map(|error| error.extended_code);
     let sync = matches!(extended, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC));
     if sync {
         Accident::Fatal(format!("a sync failed: {error}"))
-    } else if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+    } else if error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || (extended == Some(ffi::SQLITE_IOERR_WRITE) && no_more())
+    {
         Accident::Full
     } else if phase == Phase::Commit {
         Accident::Fatal(format!("a commit failed: {error}"))
@@ -364,11 +370,16 @@ mod tests {
 
     #[test]
     fn what_an_error_means_depends_on_its_kind_and_on_where_it_came() {
-        let outcome = |code, phase| accident(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), phase);
+        let of = |code, phase, no_more| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            accident(&error, phase, || no_more)
+        };
+        let outcome = |code, phase| of(code, phase, false);
         for phase in [Phase::Begin, Phase::Work, Phase::Commit] {
             assert_eq!(outcome(ffi::SQLITE_FULL, phase), Accident::Full);
+            assert_eq!(of(ffi::SQLITE_IOERR_WRITE, phase, true), Accident::Full, "a quota");
             for sync in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC] {
-                assert!(matches!(outcome(sync, phase), Accident::Fatal(_)));
+                assert!(matches!(of(sync, phase, true), Accident::Fatal(_)));
             }
         }
         for code in [
