@@ -197,7 +197,11 @@ pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<()> {
 ///
 /// Also that a reader stood in the way of emptying the log for too long.
 pub(super) fn write_anew(db: &Connection) -> rusqlite::Result<()> {
-    db.execute_batch("VACUUM")?;
+    // All pages are written in one transaction, and must not all stay in memory until its end.
+    db.execute_batch("PRAGMA cache_spill = ON")?;
+    let written = db.execute_batch("VACUUM");
+    db.execute_batch("PRAGMA cache_spill = OFF")?;
+    written?;
     let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
     match busy {
         false => Ok(()),
