@@ -11,6 +11,7 @@ use hubbub::room::ViewerId;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::support::client::Client;
 use crate::support::server::Server;
 
 const GUESSES: u32 = 100_000;
@@ -102,17 +103,31 @@ async fn only_a_store_learns_whether_a_code_was_used() {
         .post("/rooms/show/discounts/d/open", &host, json!({}))
         .await
         .is(200);
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    ann.ask("claim", json!({"discount": "d", "unit": 1})).await.unwrap();
     let app = &server.serving.app;
     let viewer = app.auth.viewer_token(ViewerId(7), app.clock.now());
-    for path in ["/rooms/show/check", "/rooms/show/redeem"] {
-        for token in ["", &viewer] {
+    let store = server
+        .post("/rooms/show/stores", &host, json!({"name": "Shop"}))
+        .await
+        .is(201);
+    let store = store["token"].as_str().unwrap();
+    for (path, body) in [
+        ("/rooms/show/check", json!({})),
+        ("/rooms/show/redeem", json!({"order": "1"})),
+    ] {
+        for (token, status) in [("", Some(401)), (&viewer, Some(403)), (store, None)] {
             let mut answers = Vec::new();
             for code in ["KNOWN-CODE", "OTHER-CODE"] {
-                let told = server.post(path, token, json!({"code": code, "order": "1"})).await;
-                answers.push((told.status, told.body));
+                let mut body = body.clone();
+                body["code"] = json!(code);
+                let told = server.post(path, token, body).await;
+                answers.push((told.status, String::from_utf8_lossy(&told.body).into_owned()));
             }
-            assert_eq!(answers[0], answers[1], "{path}");
-            assert!(answers[0].0 == 401 || answers[0].0 == 403 || answers[0].0 == 400);
+            match status {
+                Some(status) => assert_eq!((answers[0].0.as_u16(), &answers[0]), (status, &answers[1]), "{path}"),
+                None => assert_ne!(answers[0], answers[1], "{path}"),
+            }
         }
     }
 }

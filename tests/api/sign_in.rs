@@ -1,6 +1,7 @@
 //! Signing in, and devices.
 
 use hubbub::auth::TOKEN_BYTES_MAX;
+use hubbub::room::ViewerId;
 use reqwest::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
@@ -89,6 +90,10 @@ async fn every_bad_token_gets_the_same_answer() {
         answers.push(server.get("/rooms", bad).await);
         answers.push(server.post("/sign-in", "", json!({"code": bad})).await);
     }
+    // Good tokens, but no codes to sign in with.
+    for other in [good, &app.auth.viewer_token(ViewerId(7), app.clock.now())] {
+        answers.push(server.post("/sign-in", "", json!({"code": other})).await);
+    }
     let basic = server
         .request(reqwest::Method::GET, "/devices", "")
         .basic_auth("ann", Some(good));
@@ -100,7 +105,7 @@ async fn every_bad_token_gets_the_same_answer() {
         assert_eq!(told.header(WWW_AUTHENTICATE), "Bearer");
         assert_eq!(told.text(401), first);
     }
-    let viewer = app.auth.viewer_token(hubbub::room::ViewerId(7), app.clock.now());
+    let viewer = app.auth.viewer_token(ViewerId(7), app.clock.now());
     server.get("/devices", &viewer).await.refused(403, "not_allowed");
     server.delete("/devices/xyz", good).await.refused(400, "bad_field");
 }

@@ -76,7 +76,15 @@ fn attacks(server: &Server) -> Vec<(String, String)> {
             "another signature".to_owned(),
             format!("{unsigned}.{}", BASE64.encode([7; 32])),
         ),
-        ("too long".to_owned(), "a".repeat(TOKEN_BYTES_MAX + 1)),
+        ("too long nonsense".to_owned(), "a".repeat(TOKEN_BYTES_MAX + 1)),
+        (
+            "good but too long".to_owned(),
+            forged(
+                &json!({"alg": "HS256", "kid": "a".repeat(TOKEN_BYTES_MAX)}),
+                &claims().to_string(),
+                &own,
+            ),
+        ),
     ];
     for name in ["none", "None", "NONE", "nOnE", ""] {
         let token = forged(&json!({"alg": name}), &claims().to_string(), &own);
@@ -96,6 +104,32 @@ fn attacks(server: &Server) -> Vec<(String, String)> {
     let by_shop = EncodingKey::from_rsa_pem(RS_PRIVATE).unwrap();
     let operator_by_shop = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims(), &by_shop).unwrap();
     attacks.push(("an operator by the shop's key".to_owned(), operator_by_shop));
+    let by_the_shop = |claims: &Value| {
+        let header = Header::new(Algorithm::RS256);
+        jsonwebtoken::encode(&header, claims, &by_shop).unwrap()
+    };
+    for (field, value) in [
+        ("aud", json!("another-shop")),
+        ("iss", json!("another-shop")),
+        ("exp", json!(seconds() - 1)),
+        ("nbf", json!(seconds() + 3_600)),
+    ] {
+        let mut claims = shop.clone();
+        claims[field] = value.clone();
+        attacks.push((format!("the shop's with {field} {value}"), by_the_shop(&claims)));
+    }
+    for field in ["iss", "aud", "sub", "exp"] {
+        let without = |claims: &Value| {
+            let mut claims = claims.clone();
+            claims.as_object_mut().unwrap().remove(field);
+            claims
+        };
+        attacks.push((
+            format!("without {field}"),
+            forged(&plain, &without(&claims()).to_string(), &own),
+        ));
+        attacks.push((format!("the shop's without {field}"), by_the_shop(&without(&shop))));
+    }
     for (field, value) in [
         ("exp", json!(seconds() - 1)),
         ("exp", json!((seconds() + 3_600).to_string())),
@@ -141,6 +175,10 @@ async fn every_attack_gets_one_answer_over_rest_and_one_over_the_socket() {
     server.live_room("show").await;
     let good = forged(&json!({"alg": "HS256"}), &claims().to_string(), &own_key(&server));
     server.get("/devices", &good).await.is(200);
+    let shop = json!({"iss": "shop", "aud": "hubbub", "sub": "7", "exp": seconds() + 3_600});
+    let by_shop = EncodingKey::from_rsa_pem(RS_PRIVATE).unwrap();
+    let customer = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &shop, &by_shop).unwrap();
+    server.get("/me", &customer).await.is(200);
     let wanted = server.get("/devices", "").await.text(401);
     let attacks = attacks(&server);
     assert!(attacks.len() > 40, "{}", attacks.len());

@@ -9,6 +9,7 @@ use hubbub::room::Answer;
 use hubbub::room::stage::{Stage, StageEvent};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
@@ -154,13 +155,19 @@ impl Client {
 
     /// Awaits the reply to a request; what else comes meanwhile is kept, replies to later requests are not.
     pub(crate) async fn reply(&mut self, id: u64) -> Result<Result<Answer, Problem>, Over> {
-        loop {
-            match self.receive().await? {
-                Message::Ok { re, answer, .. } if re == id => return Ok(Ok(answer)),
-                Message::Err(problem) if problem.re == Some(id) => return Ok(Err(problem)),
-                other => self.unread.push_back(other),
+        let answered = async {
+            loop {
+                match self.receive().await? {
+                    Message::Ok { re, answer, .. } if re == id => return Ok(Ok(answer)),
+                    Message::Err(problem) if problem.re == Some(id) => return Ok(Err(problem)),
+                    other => self.unread.push_back(other),
+                }
             }
-        }
+        };
+        // Under the whole programme's load an answer has taken seconds.
+        timeout(3 * PATIENCE, answered)
+            .await
+            .expect("every request is answered")
     }
 
     /// Sends a note, which gets no reply.
@@ -220,13 +227,16 @@ impl Client {
         .await;
     }
 
-    /// Waits for the end of the connection.
+    /// Waits for the end of the connection; one that goes on and on fails the test.
     pub(crate) async fn over(&mut self) -> Over {
-        loop {
-            if let Err(over) = self.receive().await {
-                return over;
+        let ends = async {
+            loop {
+                if let Err(over) = self.receive().await {
+                    return over;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, ends).await.expect("the connection ends")
     }
 }
 
@@ -236,9 +246,7 @@ pub(crate) async fn read(
     encoding: Encoding,
 ) -> Result<Message, Over> {
     loop {
-        let frame = tokio::time::timeout(PATIENCE, socket.next())
-            .await
-            .expect("something comes in time");
+        let frame = timeout(PATIENCE, socket.next()).await.expect("something comes in time");
         match frame {
             Some(Ok(Frame::Text(text))) => {
                 return Ok(encoding.decode(text.as_bytes()).expect("a message of the protocol"));

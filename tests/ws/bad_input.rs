@@ -97,15 +97,19 @@ async fn a_flood_is_refused_and_then_closed() {
     let server = Process::start(&[]);
     server.live_room("show").await;
     let mut ann = Client::viewer(server.address, "show", "Ann").await;
-    let mut limited = false;
+    let mut limited = 0;
     let over = loop {
         match ann.try_ask("comment", json!({"nonce": "1", "text": "a"})).await {
             Ok(Ok(_)) => {}
-            Ok(Err(problem)) => limited |= problem.code == "rate_limited",
+            Ok(Err(problem)) => limited += u32::from(problem.code == "rate_limited"),
             Err(over) => break over,
         }
     };
-    assert!(limited, "the first refusals say when to come back");
+    // Far fewer than would be too many bytes.
+    assert!(
+        (200..1_000).contains(&limited),
+        "{limited} refusals said when to come back"
+    );
     assert_eq!(over, Over::Closed(1008));
     Client::others_are_served(server.address, "show").await;
 }
