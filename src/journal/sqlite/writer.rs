@@ -17,12 +17,11 @@ use crate::journal::{Append, AppendError, Appended, Erasure, Snapshot, StreamId}
 /// Appends are taken into one transaction up to this size: about 30 ms of work.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
-/// From the start of a commit to that of the next one, as a multiple of what it took: an eighth of the time goes into
-/// commits, the rest into gathering, or many small rooms would have nearly each batch synced alone.
+/// From the start of a commit to that of the next one, as a multiple of what it took, where many streams write: an
+/// eighth of the time goes into commits, the rest into gathering, or nearly each batch would be synced alone.
 const GATHER: u32 = 8;
-/// But not longer than this, and not after a commit of so many events: their room waits for it alone.
-const GATHER_MAX: Duration = Duration::from_millis(4);
-const GATHERED: usize = 64;
+/// But not longer than this.
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// A checkpoint follows this much of log, as SQLite does by itself: it keeps readers and recovery quick.
 const CHECKPOINT_BYTES: usize = 4 << 20;
@@ -58,6 +57,14 @@ impl Work {
         }
     }
 
+    /// The stream that an append goes to.
+    fn stream(&self) -> Option<&StreamId> {
+        match self {
+            Self::Append(append, _) => Some(&append.row.stream),
+            _ => None,
+        }
+    }
+
     fn is_removal(&self) -> bool {
         matches!(self, Self::Remove(_))
     }
@@ -79,8 +86,11 @@ pub(super) struct Writer {
     erasing: bool,
     /// About the bytes written to the log since the last checkpoint.
     log_bytes: usize,
-    /// What comes before waits until then for more.
+    /// What comes before waits until then for more ...
     not_before: Instant,
+    /// ... unless it is of a stream of the last commit: there is hardly another then, and its room has gathered while
+    /// it waited for its answer.
+    just_written: Vec<StreamId>,
 }
 
 /// How a transaction ended that was not committed.
@@ -119,6 +129,7 @@ impl Writer {
             erasing: true,
             log_bytes: 0,
             not_before: Instant::now(),
+            just_written: Vec::new(),
         }
     }
 
@@ -149,7 +160,13 @@ impl Writer {
         } else {
             self.queue.wait()?
         };
-        sleep(self.not_before.saturating_duration_since(Instant::now()));
+        if !first
+            .work
+            .stream()
+            .is_some_and(|stream| self.just_written.contains(stream))
+        {
+            sleep(self.not_before.saturating_duration_since(Instant::now()));
+        }
         // A removal is alone, so that it makes room even when there is none for the appends beside it, and an erasure,
         // so that nobody else waits for its mark in the folder.
         let alone = first.work.is_alone();
@@ -183,10 +200,9 @@ impl Writer {
                         _ => None,
                     });
                 let (appends, events) = durable.fold((0, 0), |(appends, events), count| (appends + 1, events + count));
+                self.not_before = begun + (GATHER * took).min(GATHER_MAX);
+                self.just_written = group.iter().filter_map(|job| job.work.stream()).cloned().collect();
                 answer(group, outcomes);
-                if events < GATHERED {
-                    self.not_before = begun + (GATHER * took).min(GATHER_MAX);
-                }
                 if let Some(on_commit) = self.on_commit.as_ref().filter(|_| appends > 0) {
                     on_commit(Commit { took, appends, events });
                 }
