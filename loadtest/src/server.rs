@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use hubbub::tls::client::{Shown, trusting};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::{
-    self, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::{self, ClientConfig, ClientConnection, RootCertStore};
 
 use crate::options::{Failure, usage};
 
@@ -128,20 +127,18 @@ impl Server {
 
 impl Trust {
     fn config(&self) -> Result<ClientConfig, Failure> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(rustls::ALL_VERSIONS)
-            .expect("the provider speaks TLS 1.2 and 1.3");
-        let builder = match (self.insecure, &self.cacert) {
-            (true, _) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Judge::of_nothing(provider)),
-            (false, Some(file)) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Judge::by_file(provider, file)?),
-            (false, None) => builder.with_root_certificates(those_of_the_system()?),
+        let mut config = match (self.insecure, &self.cacert) {
+            (true, _) => trusting(|_| Ok(())),
+            (false, Some(file)) => {
+                let listed = Listed::read(file)?;
+                trusting(move |shown| listed.judge(shown))
+            }
+            (false, None) => ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_protocol_versions(rustls::ALL_VERSIONS)
+                .expect("the provider speaks TLS 1.2 and 1.3")
+                .with_root_certificates(those_of_the_system()?)
+                .with_no_client_auth(),
         };
-        let mut config = builder.with_no_client_auth();
         config.resumption = Resumption::disabled();
         Ok(config)
     }
@@ -156,26 +153,14 @@ fn those_of_the_system() -> Result<RootCertStore, Failure> {
     }
 }
 
-/// Judges the server's certificate by a file, or takes any.
-#[derive(Debug)]
-struct Judge {
-    provider: Arc<CryptoProvider>,
-    file: Option<Listed>,
-}
-
 /// What stands in a file with certificates.
-#[derive(Debug)]
 struct Listed {
     certificates: Vec<CertificateDer<'static>>,
     as_authorities: Arc<WebPkiServerVerifier>,
 }
 
-impl Judge {
-    fn of_nothing(provider: Arc<CryptoProvider>) -> Arc<Self> {
-        Arc::new(Self { provider, file: None })
-    }
-
-    fn by_file(provider: Arc<CryptoProvider>, file: &Path) -> Result<Arc<Self>, Failure> {
+impl Listed {
+    fn read(file: &Path) -> Result<Self, Failure> {
         let bad = |why: &dyn fmt::Display| Failure::Usage(format!("--cacert: {}: {why}", file.display()));
         let certificates = CertificateDer::pem_file_iter(file)
             .and_then(|read| read.collect::<Result<Vec<_>, _>>())
@@ -184,68 +169,31 @@ impl Judge {
         for certificate in &certificates {
             roots.add(certificate.clone()).map_err(|error| bad(&error))?;
         }
-        let as_authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        let provider = Arc::new(ring::default_provider());
+        let as_authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| bad(&error))?;
-        let file = Some(Listed {
+        Ok(Self {
             certificates,
             as_authorities,
-        });
-        Ok(Arc::new(Self { provider, file }))
+        })
     }
-}
 
-impl ServerCertVerifier for Judge {
-    fn verify_server_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        stapled: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(file) = &self.file else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        if file.certificates.contains(shown) {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+        let Shown {
+            certificate,
+            intermediates,
+            name,
+            now,
+        } = *shown;
+        if self.certificates.contains(certificate) {
             // Its own authority, as `openssl req -x509` makes them: no chain leads to it.
-            verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
-            return Ok(ServerCertVerified::assertion());
+            return verify_server_name(&ParsedCertificate::try_from(certificate)?, name);
         }
-        file.as_authorities
-            .verify_server_cert(shown, intermediates, name, stapled, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let judged = self
+            .as_authorities
+            .verify_server_cert(certificate, intermediates, name, &[], now);
+        judged.map(drop)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn run(configured: Configured) -> Result<(), Failure> {
     let config = configured.read()?;
     let address = reachable(config.listen);
     let tls = match &config.tls {
-        Some(files) => Some(Arc::new(tls::client(files).map_err(Failure::other)?)),
+        Some(files) => Some(Arc::new(tls::client::pinned_to(files).map_err(Failure::other)?)),
         None => None,
     };
     let ask = || -> std::io::Result<String> {

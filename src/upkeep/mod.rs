@@ -1,6 +1,6 @@
 //! What is done to a data folder: backups of a running server's, checks, restoring, keeping what is sound of a
-//! damaged journal, export and erasure of one viewer's data, retention. It is the one place, beside the hub, that knows both
-//! the journal's files and what the records mean.
+//! damaged journal, export and erasure of one viewer's data, retention. It is the one place, beside the hub, that
+//! knows both the journal's files and what the records mean.
 //!
 //! A restored or recovered journal holds less than clients have seen. So each of its rooms begins a new epoch: a
 //! client with an older cursor is told to start from a keyframe and never gets a mixture of two pasts.

@@ -41,7 +41,7 @@ pub(crate) fn certificate_between(folder: &Path, begins: Duration, ends: Duratio
 
 /// From now on clients speak TLS with this address, and want to see the certificate that is in the files now.
 pub(crate) fn trust(address: SocketAddr, files: &Files) {
-    let client = tls::client(files).unwrap();
+    let client = tls::client::pinned_to(files).unwrap();
     KNOWN.lock().insert(address, Arc::new(client));
 }
 

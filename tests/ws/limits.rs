@@ -180,6 +180,15 @@ async fn taken(client: &mut Client, requests: usize, bytes: usize) -> usize {
     taken
 }
 
+/// How much of what Ann and Bob send is taken by a server with these options: so many requests each, of this many bytes.
+async fn taken_of_two(options: Options, requests: usize, bytes: usize) -> (Server, usize) {
+    let server = limited(options).await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut bob = Client::viewer(server.address, "show", "Bob").await;
+    let passed = taken(&mut ann, requests, bytes).await + taken(&mut bob, requests, bytes).await;
+    (server, passed)
+}
+
 #[tokio::test]
 async fn requests_beyond_a_connections_rate_are_refused() {
     let server = limited(Options {
@@ -198,14 +207,11 @@ async fn requests_beyond_a_connections_rate_are_refused() {
 
 #[tokio::test]
 async fn messages_beyond_an_addresss_rate_are_refused_to_all_of_its_connections() {
-    let server = limited(Options {
+    let options = Options {
         commands_per_address: Some(5),
         ..Options::default()
-    })
-    .await;
-    let mut ann = Client::viewer(server.address, "show", "Ann").await;
-    let mut bob = Client::viewer(server.address, "show", "Bob").await;
-    let passed = taken(&mut ann, 20, LONG).await + taken(&mut bob, 20, LONG).await;
+    };
+    let (server, passed) = taken_of_two(options, 20, LONG).await;
     assert!((10..=25).contains(&passed), "{passed}");
     assert_eq!(hits(&server, "commands-per-address"), 40 - passed as u64);
 }
@@ -232,14 +238,11 @@ async fn who_sends_more_bytes_than_any_honest_client_is_closed() {
 
 #[tokio::test]
 async fn bytes_beyond_an_addresss_rate_are_refused() {
-    let server = limited(Options {
+    let options = Options {
         bytes_per_address: Some(64 << 10),
         ..Options::default()
-    })
-    .await;
-    let mut ann = Client::viewer(server.address, "show", "Ann").await;
-    let mut bob = Client::viewer(server.address, "show", "Bob").await;
-    let passed = taken(&mut ann, 12, 15_000).await + taken(&mut bob, 12, 15_000).await;
+    };
+    let (server, passed) = taken_of_two(options, 12, 15_000).await;
     // 128 KiB at once are 8 of them, each second that passes brings 4 more.
     assert!((8..=20).contains(&passed), "{passed}");
     assert_eq!(hits(&server, "bytes-per-address"), 24 - passed as u64);
@@ -268,14 +271,11 @@ async fn messages_beyond_a_rooms_rate_are_refused_to_all_its_viewers_and_not_to_
 
 #[tokio::test]
 async fn bytes_beyond_a_rooms_rate_are_refused() {
-    let server = limited(Options {
+    let options = Options {
         bytes_per_room: Some(64 << 10),
         ..Options::default()
-    })
-    .await;
-    let mut ann = Client::viewer(server.address, "show", "Ann").await;
-    let mut bob = Client::viewer(server.address, "show", "Bob").await;
-    let passed = taken(&mut ann, 12, 15_000).await + taken(&mut bob, 12, 15_000).await;
+    };
+    let (server, passed) = taken_of_two(options, 12, 15_000).await;
     assert!((8..=20).contains(&passed), "{passed}");
     assert_eq!(hits(&server, "bytes-per-room"), 24 - passed as u64);
 }

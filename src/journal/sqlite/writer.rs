@@ -160,11 +160,8 @@ impl Writer {
         } else {
             self.queue.wait()?
         };
-        if !first
-            .work
-            .stream()
-            .is_some_and(|stream| self.just_written.contains(stream))
-        {
+        let again = first.work.stream().is_some_and(|it| self.just_written.contains(it));
+        if !again {
             sleep(self.not_before.saturating_duration_since(Instant::now()));
         }
         // A removal is alone, so that it makes room even when there is none for the appends beside it, and an erasure,
