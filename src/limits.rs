@@ -1,5 +1,5 @@
 //! Limits on what comes in, each under the name of its option: what it refuses is counted, and now and then logged,
-//! under that name. Those of connections are kept where connections are (`http::accept`, `hub::task`); here is what
+//! under that name. Those of connections are kept where connections are (`http::places`, `hub::task`); here is what
 //! all of them share, and how much a second somebody may send.
 
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ pub enum Limit {
     HandshakesPerAddress,
     /// `--commands-per-connection`: requests of one WebSocket.
     CommandsPerConnection,
-    /// `--commands-per-address`: messages of all WebSockets of one address.
+    /// `--commands-per-address`: messages of all WebSockets of one address, and its requests to the REST API.
     CommandsPerAddress,
     /// `--commands-per-room`: messages of all viewers of one room.
     CommandsPerRoom,
@@ -34,7 +34,7 @@ pub enum Limit {
     Commands,
     /// `--bytes-per-connection`: bytes that one WebSocket sends.
     BytesPerConnection,
-    /// `--bytes-per-address`: bytes of messages that all WebSockets of one address send.
+    /// `--bytes-per-address`: bytes of all that.
     BytesPerAddress,
     /// `--bytes-per-room`: bytes of messages that all viewers of one room send.
     BytesPerRoom,
@@ -160,6 +160,11 @@ impl Bucket {
         left.amount = enough.unwrap_or(left.amount);
         enough.is_some()
     }
+
+    /// All of it may be taken.
+    fn is_full(&self, now: Timestamp) -> bool {
+        now.0 / 1_000 >= self.left.lock().second + BURST
+    }
 }
 
 /// What connections may send together.
@@ -205,6 +210,11 @@ impl Share {
         }
         Ok(())
     }
+
+    /// Nothing was taken lately: a new share allows no more.
+    pub fn is_rested(&self, now: Timestamp) -> bool {
+        self.commands.0.is_full(now) && self.bytes.0.is_full(now)
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +231,8 @@ mod tests {
         assert!(!bucket.take(1, at(1_000)));
         assert!(bucket.take(20, at(60_000)));
         assert!(!bucket.take(1, at(60_000)), "what was not used for long is not kept");
+        assert!(!bucket.is_full(at(61_999)));
+        assert!(bucket.is_full(at(62_000)));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::house::Keeper;
 use crate::http::App;
 use crate::http::accept::{self, Door};
+use crate::http::places;
 use crate::http::router;
 use crate::hub::Hub;
 use crate::journal::sqlite::{self, OnCommit, OpenError, Sqlite};
@@ -232,7 +233,7 @@ pub fn raise_file_limit(config: &mut Config) -> Option<u64> {
         Err(_) => current,
     }?;
     let sockets = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(FILES);
-    config.connections_max = config.connections_max.min(accept::connections_within(sockets)).max(1);
+    config.connections_max = config.connections_max.min(places::connections_within(sockets)).max(1);
     Some(limit)
 }
 
@@ -329,7 +330,7 @@ fn note_clock(app: &App, said: bool) -> bool {
     apart
 }
 
-/// Keeps an eye on the clock, the disk and the backups.
+/// Keeps an eye on the clock, the disk and the backups, and forgets who was here.
 async fn watch(app: App, mut apart: bool, mut stopped: watch::Receiver<bool>) {
     let mut checks = interval(CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -339,6 +340,7 @@ async fn watch(app: App, mut apart: bool, mut stopped: watch::Receiver<bool>) {
             _ = checks.tick() => {}
         }
         apart = note_clock(&app, apart);
+        app.places.forget_rested(app.clock.now());
         // A disk that cannot be asked makes itself felt otherwise.
         if let Ok(disk) = machine::disk(&app.config.data) {
             app.metrics.data_free_bytes.set(disk.free_bytes as i64);

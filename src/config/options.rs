@@ -183,8 +183,9 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commands_per_connection: Option<u32>,
 
-    /// Messages a second of all WebSockets of one address (IPv6: of one /64); twice as many at once. Default 10000:
-    /// 5,000 viewers behind one address who claim within a second. Too few: they are refused.
+    /// Messages a second of all WebSockets of one address (IPv6: of one /64), and its requests to the REST API; twice as
+    /// many at once. Default 10000: 5,000 viewers behind one address who claim within a second. Too few: they are
+    /// refused.
     #[arg(long, env = "HUBBUB_COMMANDS_PER_ADDRESS", value_name = "N", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commands_per_address: Option<u32>,
@@ -213,8 +214,8 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_connection: Option<u32>,
 
-    /// Bytes a second of the messages of all WebSockets of one address (IPv6: of one /64); twice as many at once.
-    /// Default 8388608, from 65536. Too few: viewers behind one address are refused.
+    /// Bytes a second of these messages and requests; twice as many at once. Default 8388608, from 65536.
+    /// Too few: viewers behind one address are refused, and files that are larger.
     #[arg(long, env = "HUBBUB_BYTES_PER_ADDRESS", value_name = "BYTES", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_address: Option<u32>,

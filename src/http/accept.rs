@@ -1,40 +1,33 @@
-//! The accept loop: how many sockets, from whom, how long a request's head may take, and when to stop.
+//! The accept loop: how long a request's head may take, and when to stop.
 //!
 //! `axum::serve` has no timer, so that a silent client stays for ever, and its graceful end tells upgraded
 //! sockets nothing; so hyper's connections are driven here.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use dashmap::DashMap;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
-use crate::config::{Config, Network, counted};
-use crate::limits::{Hits, Limit, Share};
-use crate::telemetry::{Metrics, Seldom};
+use super::places::{Places, Visit};
 
 /// Connections that the kernel completes before they are accepted: a storm of 5,000 in a second passes.
 const BACKLOG: i32 = 4096;
-/// Sockets beyond the viewers' connections: pages, REST, health checks. At most this many, at least a few.
-const HTTP_SOCKETS_MAX: usize = 1_024;
-const HTTP_SOCKETS_MIN: usize = 16;
 /// Bytes of a request's head; more is 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Headers of a request; more is 431.
@@ -54,13 +47,6 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Unsent bytes above which a socket counts as not writable: more would only hide slowness.
 const UNSENT_BYTES: u32 = 32 << 10;
-
-/// What a socket is told for which there is no place.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-/// And one whose address has too many.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// The first byte of TLS's handshake (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 22;
@@ -85,215 +71,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
-}
-
-/// How many connections leave a third of their number for other sockets, within the bounds of those.
-pub fn connections_within(sockets: usize) -> usize {
-    (sockets - sockets / 4).max(sockets.saturating_sub(HTTP_SOCKETS_MAX))
-}
-
-fn http_sockets(connections_max: usize) -> usize {
-    (connections_max / 3).clamp(HTTP_SOCKETS_MIN, HTTP_SOCKETS_MAX)
-}
-
-/// The places for sockets: in all, for each address before the hello of a WebSocket, and after its handshake.
-pub struct Places {
-    sockets: Arc<Semaphore>,
-    visiting: Arc<Addresses>,
-    joined: Arc<Addresses>,
-    trusted_proxies: Vec<Network>,
-    metrics: RefusedSockets,
-}
-
-struct RefusedSockets {
-    limits: Hits,
-    full: prometheus::IntCounter,
-    address: prometheus::IntCounter,
-    resources: prometheus::IntCounter,
-    said: Seldom,
-}
-
-impl Places {
-    /// Places as configured.
-    pub fn new(config: &Config, metrics: &Metrics) -> Self {
-        let addresses = |max, limit| {
-            Arc::new(Addresses {
-                counts: DashMap::new(),
-                max,
-                limit,
-                exempt: config.exempt.clone(),
-                commands: config.commands_per_address,
-                bytes: config.bytes_per_address,
-            })
-        };
-        let refused = |reason| metrics.sockets_refused.with_label_values(&[reason]);
-        Self {
-            sockets: Arc::new(Semaphore::new(
-                config.connections_max + http_sockets(config.connections_max),
-            )),
-            visiting: addresses(config.handshakes_per_address, Limit::HandshakesPerAddress),
-            joined: addresses(config.connections_per_address, Limit::ConnectionsPerAddress),
-            trusted_proxies: config.trusted_proxies.clone(),
-            metrics: RefusedSockets {
-                full: refused("full"),
-                address: refused("address"),
-                resources: refused("resources"),
-                limits: metrics.limits.clone(),
-                said: Seldom::default(),
-            },
-        }
-    }
-
-    /// A place for a socket that was accepted.
-    ///
-    /// # Errors
-    ///
-    /// What it is told.
-    fn visit(&self, peer: SocketAddr) -> Result<Visit, &'static [u8]> {
-        let Ok(socket) = self.sockets.clone().try_acquire_owned() else {
-            self.metrics.full.inc();
-            self.metrics.limits.note(Limit::Connections);
-            return Err(FULL);
-        };
-        let proxy = self.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
-        let counted = if proxy {
-            None
-        } else {
-            Some(self.take(&self.visiting, peer.ip()).ok_or(TOO_MANY)?)
-        };
-        Ok(Visit {
-            peer,
-            socket: Mutex::new(Some(socket)),
-            counted: Mutex::new(counted),
-        })
-    }
-
-    /// A place for a WebSocket of a client, which keeps the socket's own. None: the address has its share.
-    pub(super) fn join(&self, visit: &Visit, client: IpAddr) -> Option<Place> {
-        let joined = self.take(&self.joined, client)?;
-        let visiting = visit.counted.lock().take();
-        // Of those behind a proxy nobody was counted yet.
-        let visiting = match visiting {
-            Some(visiting) => visiting,
-            None => self.take(&self.visiting, client)?,
-        };
-        Some(Place {
-            share: joined.share.clone(),
-            unheard: visiting,
-            held: Held {
-                _socket: visit.socket.lock().take(),
-                _counted: joined,
-            },
-        })
-    }
-
-    fn take(&self, addresses: &Arc<Addresses>, address: IpAddr) -> Option<Counted> {
-        let counted = addresses.take(address);
-        if counted.is_none() {
-            self.metrics.address.inc();
-            self.metrics.limits.note_to(addresses.limit, Some(address));
-        }
-        counted
-    }
-}
-
-/// How many places each address has.
-#[derive(Debug)]
-struct Addresses {
-    counts: DashMap<IpAddr, Taken>,
-    max: usize,
-    limit: Limit,
-    exempt: Vec<Network>,
-    /// What each may send a second.
-    commands: u32,
-    bytes: u32,
-}
-
-/// What one address has.
-#[derive(Debug)]
-struct Taken {
-    count: usize,
-    share: Arc<Share>,
-}
-
-impl Addresses {
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
-        let address = counted(address);
-        let exempt = self.exempt.iter().any(|network| network.contains(address));
-        let mut share = None;
-        if !exempt {
-            let mut taken = self.counts.entry(address).or_insert_with(|| Taken {
-                count: 0,
-                share: Arc::new(Share::of_address(self.commands, self.bytes)),
-            });
-            if taken.count >= self.max {
-                return None;
-            }
-            taken.count += 1;
-            share = Some(taken.share.clone());
-        }
-        Some(Counted {
-            addresses: self.clone(),
-            address: (!exempt).then_some(address),
-            share,
-        })
-    }
-}
-
-/// One place of an address; dropping it gives it back.
-#[derive(Debug)]
-pub(super) struct Counted {
-    addresses: Arc<Addresses>,
-    address: Option<IpAddr>,
-    share: Option<Arc<Share>>,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let Some(address) = self.address else { return };
-        self.addresses.counts.remove_if_mut(&address, |_, taken| {
-            taken.count -= 1;
-            taken.count == 0
-        });
-    }
-}
-
-/// A socket that was accepted, as its requests know it.
-#[derive(Debug)]
-pub struct Visit {
-    /// The other end: a client, or a proxy.
-    pub peer: SocketAddr,
-    socket: Mutex<Option<OwnedSemaphorePermit>>,
-    counted: Mutex<Option<Counted>>,
-}
-
-impl Visit {
-    /// A visit that takes no place: for requests that come through no socket, as in tests.
-    pub fn uncounted(peer: SocketAddr) -> Arc<Self> {
-        Arc::new(Self {
-            peer,
-            socket: Mutex::default(),
-            counted: Mutex::default(),
-        })
-    }
-}
-
-/// What a WebSocket gets.
-#[derive(Debug)]
-pub(super) struct Place {
-    /// What its address may send; none: it is not limited.
-    pub(super) share: Option<Arc<Share>>,
-    /// Held until its hello.
-    pub(super) unheard: Counted,
-    /// Held until it ends.
-    pub(super) held: Held,
-}
-
-/// What a WebSocket holds until it ends.
-#[derive(Debug)]
-pub(super) struct Held {
-    _socket: Option<OwnedSemaphorePermit>,
-    _counted: Counted,
 }
 
 /// What is served at an address.
@@ -393,10 +170,7 @@ impl Door {
     }
 
     async fn pause(&self, error: &io::Error) {
-        self.places.metrics.resources.inc();
-        if self.places.metrics.said.again() {
-            tracing::warn!(%error, "sockets wait: the system gives none (its file limit, see `ulimit -n`)");
-        }
+        self.places.note_shortage(error);
         sleep(SHORT_OF_RESOURCES).await;
     }
 }

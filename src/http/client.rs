@@ -9,8 +9,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
 use super::App;
-use super::accept::Visit;
 use super::error::Error;
+use super::places::Visit;
 use crate::config::{Config, Network, Origin};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

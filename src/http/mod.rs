@@ -10,14 +10,15 @@ mod extensions;
 pub mod extract;
 mod health;
 mod pages;
+pub mod places;
 pub mod router;
 mod ws;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use accept::Places;
 use api::{Copies, Guesses, Handovers, Transcripts};
+use places::Places;
 use tokio::sync::Mutex;
 
 #[cfg(any(test, fuzzing))]

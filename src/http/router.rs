@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING,
@@ -14,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::client::Client;
 use super::error::Error;
 use super::{App, BODY_BYTES_MAX, api, assets, health, pages, ws};
 
@@ -39,7 +41,7 @@ pub fn router(app: App) -> Router {
         .route("/c/{room}", get(pages::control))
         .route("/r/{room}/event.ics", get(api::calendar::event))
         .route("/covers/{file}", get(api::cover::serve))
-        .merge(api::routes())
+        .merge(api::routes().route_layer(from_fn_with_state(app.clone(), shared)))
         .route("/static/{*path}", get(assets::file))
         .route("/favicon.ico", get(assets::favicon))
         .route("/healthz", get(health::healthz))
@@ -89,6 +91,21 @@ pub(super) fn refused(error: Error) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// A request to the REST API is a message of its address.
+async fn shared(State(app): State<App>, client: Client, request: Request, next: Next) -> Response {
+    let bytes = request.body().size_hint().lower();
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let share = app.places.share(client.address);
+    let taken = share.map_or(Ok(()), |share| share.take(bytes, app.clock.now()));
+    match taken {
+        Ok(()) => next.run(request).await,
+        Err(limit) => {
+            app.metrics.limits.note_to(limit, Some(client.address));
+            Error::RateLimited { retry_after_ms: 1_000 }.into_response()
+        }
+    }
 }
 
 async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {

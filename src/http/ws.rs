@@ -22,10 +22,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::App;
-use super::accept::Visit;
 use super::client::Client;
 use super::error::{Error, Handshake};
 use super::extensions;
+use super::places::Visit;
 use super::router::refused;
 use crate::hub::{self, CommandError, Opened, Stream, Wire};
 use crate::protocol::{Close, Encoding};

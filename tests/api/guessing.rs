@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use hubbub::config::Options;
-use hubbub::http::accept::Visit;
+use hubbub::http::places::Visit;
 use hubbub::http::router::router;
 use hubbub::room::ViewerId;
 use serde_json::{Value, json};

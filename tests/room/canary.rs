@@ -1,7 +1,9 @@
 //! Secrets stay in the journal: no feed, keyframe or other viewer sees a code or a seed.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use aho_corasick::AhoCorasick;
 use hubbub::room::discount::{CodeSource, DiscountEvent};
 use hubbub::room::draw::DrawEvent;
 use hubbub::room::{Event, Offset, Room, Timestamp, ViewerId};
@@ -12,10 +14,13 @@ use serde::Serialize;
 pub(crate) struct Secrets {
     /// Codes and seeds, in every form in which they could be written. The seed of a draw until its reveal.
     texts: BTreeSet<String>,
+    /// Looks for all of them at once; made anew when they have changed.
+    search: OnceCell<AhoCorasick>,
 }
 
 impl Secrets {
     pub(crate) fn happened(&mut self, event: &Event, room: &Room) {
+        let known = self.texts.len();
         match event {
             Event::Discount(DiscountEvent::Prepared { id, codes, seed, .. }) => {
                 self.texts.extend(forms(&seed.0));
@@ -35,6 +40,9 @@ impl Secrets {
             }
             Event::Draw(DrawEvent::PrizeClaimed { code, .. }) => self.texts.extend(code.0.clone()),
             _ => {}
+        }
+        if self.texts.len() != known {
+            self.search.take();
         }
     }
 
@@ -59,10 +67,13 @@ impl Secrets {
 
     fn check(&self, place: &str, what: &impl Serialize, own: &[String]) {
         let shown = serde_json::to_string(what).expect("it is shown as JSON");
+        let search = || AhoCorasick::new(&self.texts).expect("they are few");
         let seen = self
-            .texts
-            .iter()
-            .find(|secret| shown.contains(*secret) && !own.contains(secret));
+            .search
+            .get_or_init(search)
+            .find_overlapping_iter(&shown)
+            .map(|found| &shown[found.range()])
+            .find(|secret| !own.iter().any(|own| own == secret));
         assert_eq!(seen, None, "a secret stands in {place}: {shown}");
     }
 }
