@@ -244,15 +244,20 @@ pub fn fold_phrase(text: &str) -> String {
 /// A name, so that two that a hurried reader takes for the same are equal: case, width, accents, blanks,
 /// punctuation and look-alike letters do not matter.
 pub fn fold_name(text: &str) -> String {
-    let bare: String = text.nfkc().nfd().filter(|c| !is_noise(*c)).collect();
-    let letters: String = look_alike(&bare)
+    let bare: String = match text.is_ascii() {
+        true => text.to_owned(),
+        false => text.nfkc().nfd().filter(|c| !is_noise(*c)).collect(),
+    };
+    let mut small = String::with_capacity(bare.len());
+    for c in look_alike(&bare).chars() {
+        match c {
+            _ if looks_like_itself(c) => small.push(c.to_ascii_lowercase()),
+            _ if c.is_ascii() => small.push_str(&prototypes(c).to_lowercase()),
+            _ => small.extend(c.to_lowercase()),
+        }
+    }
+    let letters: String = small
         .chars()
-        .flat_map(|c| {
-            if c.is_ascii() { prototypes(c) } else { c.to_string() }
-                .to_lowercase()
-                .chars()
-                .collect::<Vec<_>>()
-        })
         .map(|c| if c == 'i' { 'l' } else { c })
         .filter(|c| c.is_alphanumeric() || is_mark(*c))
         .collect();
@@ -312,6 +317,9 @@ fn look_alike(text: &str) -> String {
             }
         }
     }
+    if folded.is_ascii() {
+        return folded;
+    }
     folded.nfc().collect()
 }
 
@@ -335,6 +343,11 @@ fn latin_look_alike(c: char) -> String {
 
 fn prototypes(c: char) -> String {
     skeleton(c.encode_utf8(&mut [0; 4])).collect()
+}
+
+/// Most of what names are made of need not be looked up.
+fn looks_like_itself(c: char) -> bool {
+    c == ' ' || (c.is_ascii_alphanumeric() && !matches!(c, '0' | '1' | 'I' | 'm'))
 }
 
 /// Words that a room does not want to see, and what finds them: in any case and width, with zero-width
@@ -467,6 +480,13 @@ mod tests {
 
     fn blocks(words: &[&str], text: &str) -> bool {
         BlockedWords::from(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).stand_in(text)
+    }
+
+    #[test]
+    fn what_is_not_looked_up_looks_like_itself() {
+        for c in ('\0'..='\x7f').filter(|c| looks_like_itself(*c)) {
+            assert_eq!(prototypes(c), c.to_string());
+        }
     }
 
     #[test]

@@ -20,6 +20,11 @@ use hubbub::serve::Serving;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// The allocator of the product.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const HOST: Actor = Actor::Operator(PersonId(1));
 /// Viewers who ask at the same time.
 const AT_ONCE: usize = 5_000;
@@ -329,6 +334,11 @@ fn long_show(runtime: &Runtime) -> TempDir {
 fn rebuild_a_long_show() {
     let runtime = runtime();
     let folder = long_show(&runtime);
+    let empty = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    let serving = runtime.block_on(serve(empty.path()));
+    println!("a server with nothing starts in {:?}", began.elapsed());
+    runtime.block_on(serving.stop(Duration::from_secs(8)));
     for snapshots in [true, false] {
         if !snapshots {
             let journal = folder.path().join("journal.sqlite");
