@@ -275,10 +275,14 @@ impl Hub {
         let epoch = self.catalogue.get(id.as_str()).map(|known| known.epoch);
         let mut room = match self.journal.snapshot(id.as_str()).await? {
             Some(snapshot) if snapshot.version == SNAPSHOT_VERSION && Some(snapshot.epoch) == epoch => {
-                serde_json::from_slice(&snapshot.state).unwrap_or_else(|error| {
-                    tracing::warn!(room = %id, %error, "a snapshot cannot be read; the whole log is");
-                    Room::new(id.clone())
-                })
+                // As with the pages below: for milliseconds nobody else would be served.
+                tokio::task::spawn_blocking(move || serde_json::from_slice(&snapshot.state))
+                    .await
+                    .map_err(|error| ReadError::Unavailable(error.to_string()))?
+                    .unwrap_or_else(|error| {
+                        tracing::warn!(room = %id, %error, "a snapshot cannot be read; the whole log is");
+                        Room::new(id.clone())
+                    })
             }
             _ => Room::new(id.clone()),
         };

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::connection::Connection;
 use super::feed::{Shared, Slot, frame};
@@ -53,6 +53,8 @@ const TOLD: usize = 64;
 const IDLE: Duration = Duration::from_secs(60);
 /// Events after which a snapshot is made.
 const SNAPSHOT_EVENTS: u64 = 20_000;
+/// After a snapshot none is made for so many times as long as it took: a rush in a large room has better use for a core.
+const SNAPSHOT_REST: u32 = 9;
 /// A batch's events weigh at most about this much (half of it when the last command is added).
 const BATCH_BYTES: usize = 512 * 1024;
 
@@ -76,6 +78,8 @@ pub(super) struct RoomTask {
     held_until: Option<Timestamp>,
     keyframes: [Option<CachedKeyframe>; 2],
     snapshot_head: Offset,
+    /// The last snapshot that is being made, or rested from.
+    snapshot: Option<JoinHandle<()>>,
     /// The journal refused an append; not before then it is tried again.
     suspended_until: Option<Instant>,
     /// Counts the room among those that the journal lets down, until it takes a batch.
@@ -139,6 +143,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         held_until,
         keyframes: [None, None],
         snapshot_head,
+        snapshot: None,
         suspended_until: None,
         unwritable: None,
         retry_after: RETRY_JOURNAL,
@@ -793,11 +798,19 @@ impl RoomTask {
 
     /// A snapshot is made off this task, by folding the log onto the previous one.
     fn snapshot_if_due(&mut self) {
-        if self.room.head >= self.snapshot_head + SNAPSHOT_EVENTS {
-            self.snapshot_head = self.room.head;
-            let (hub, id) = (Arc::clone(&self.handle.hub), self.handle.id.clone());
-            tokio::spawn(async move { hub.make_snapshot(&id).await });
+        let rested = self.snapshot.as_ref().is_none_or(JoinHandle::is_finished);
+        if self.room.head < self.snapshot_head + SNAPSHOT_EVENTS || !rested || self.handle.hub.draining() {
+            return;
         }
+        self.snapshot_head = self.room.head;
+        let (hub, id) = (Arc::clone(&self.handle.hub), self.handle.id.clone());
+        self.snapshot = Some(tokio::spawn(async move {
+            let began = Instant::now();
+            hub.make_snapshot(&id).await;
+            let took = began.elapsed();
+            drop(hub);
+            tokio::time::sleep(SNAPSHOT_REST * took).await;
+        }));
     }
 
     fn idle(&self) -> bool {

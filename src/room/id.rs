@@ -46,11 +46,20 @@ pub struct PersonId(pub u128);
 #[error("not 32 hexadecimal digits")]
 pub struct BadId;
 
+/// The 32 digits of an id. Made without formatting, which was a twelfth of all that claims in a large room take.
+fn digits(id: u128) -> [u8; 32] {
+    std::array::from_fn(|place| b"0123456789abcdef"[(id >> (124 - 4 * place)) as usize & 15])
+}
+
+fn hex(digits: &[u8; 32]) -> &str {
+    std::str::from_utf8(digits).expect("digits are ASCII")
+}
+
 macro_rules! hex_id {
     ($name:ident) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                f.write_str(hex(&digits(self.0)))
             }
         }
         impl fmt::Debug for $name {
@@ -70,7 +79,7 @@ macro_rules! hex_id {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(hex(&digits(self.0)))
             }
         }
         impl<'de> Deserialize<'de> for $name {
