@@ -51,10 +51,10 @@ const BACKLOG_MAX: usize = 50_000;
 const TOLD: usize = 64;
 /// A room that nobody uses leaves memory after this time.
 const IDLE: Duration = Duration::from_secs(60);
-/// Events after which a snapshot is made.
+/// Events after which a snapshot is made, ...
 const SNAPSHOT_EVENTS: u64 = 20_000;
-/// After a snapshot none is made for so many times as long as it took: a rush in a large room has better use for a core.
-const SNAPSHOT_REST: u32 = 9;
+/// ... or so many for each viewer, if that is more: what a snapshot takes follows from its viewers.
+const SNAPSHOT_EVENTS_A_VIEWER: u64 = 2;
 /// A batch's events weigh at most about this much (half of it when the last command is added).
 const BATCH_BYTES: usize = 512 * 1024;
 
@@ -78,7 +78,7 @@ pub(super) struct RoomTask {
     held_until: Option<Timestamp>,
     keyframes: [Option<CachedKeyframe>; 2],
     snapshot_head: Offset,
-    /// The last snapshot that is being made, or rested from.
+    /// Makes the last snapshot, or has made it.
     snapshot: Option<JoinHandle<()>>,
     /// The journal refused an append; not before then it is tried again.
     suspended_until: Option<Instant>,
@@ -798,19 +798,15 @@ impl RoomTask {
 
     /// A snapshot is made off this task, by folding the log onto the previous one.
     fn snapshot_if_due(&mut self) {
-        let rested = self.snapshot.as_ref().is_none_or(JoinHandle::is_finished);
-        if self.room.head < self.snapshot_head + SNAPSHOT_EVENTS || !rested || self.handle.hub.draining() {
+        let viewers = self.room.audience.viewers.len() as u64;
+        let events = SNAPSHOT_EVENTS.max(SNAPSHOT_EVENTS_A_VIEWER * viewers);
+        let busy = self.snapshot.as_ref().is_some_and(|last| !last.is_finished());
+        if self.room.head < self.snapshot_head + events || busy || self.handle.hub.draining() {
             return;
         }
         self.snapshot_head = self.room.head;
         let (hub, id) = (Arc::clone(&self.handle.hub), self.handle.id.clone());
-        self.snapshot = Some(tokio::spawn(async move {
-            let began = Instant::now();
-            hub.make_snapshot(&id).await;
-            let took = began.elapsed();
-            drop(hub);
-            tokio::time::sleep(SNAPSHOT_REST * took).await;
-        }));
+        self.snapshot = Some(tokio::spawn(async move { hub.make_snapshot(&id).await }));
     }
 
     fn idle(&self) -> bool {
