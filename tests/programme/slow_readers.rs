@@ -70,9 +70,10 @@ async fn show(scale: &Scale, deaf: usize) -> (Report, u64, u64) {
         &scale.seconds(5, 1),
         "--seconds",
         &scale.seconds(60, 4),
-        // A viewer may say something every 2.5 s.
+        // A viewer may say something every 2.5 s. The buffers must be full so soon that the stall is over before the
+        // deaf are closed because they answer no ping, 50 s after they came.
         "--comments",
-        &scale.text(20, 20),
+        &scale.text(100, 20),
     ];
     let report = Audience::of(&server, Some("show"), &sizes)
         .report(Duration::from_secs(240))
