@@ -135,9 +135,9 @@ impl Serving {
     ///
     /// See [`StartError`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let main = once_free(|| listen(config.listen)).await?;
+        let main = once_free(|| listen(config.listen, config.stall_timeout)).await?;
         let metrics_only = match config.metrics_listen {
-            Some(address) => Some(once_free(|| listen(address)).await?),
+            Some(address) => Some(once_free(|| listen(address, config.stall_timeout)).await?),
             None => None,
         };
         let metrics = Metrics::new()?;
@@ -253,8 +253,8 @@ pub fn auth(config: &Config) -> Result<Auth, StartError> {
     Ok(Auth::new(secret, config.previous_secret.clone(), config.store.clone()))
 }
 
-fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
-    let listening = accept::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+fn listen(address: SocketAddr, stall: Duration) -> Result<(SocketAddr, TcpListener), StartError> {
+    let listening = accept::listen(address, stall).and_then(|listener| Ok((listener.local_addr()?, listener)));
     listening.map_err(|cause| StartError::Listen { address, cause })
 }
 

@@ -40,8 +40,9 @@ const CONVERSATION_MAX: Duration = Duration::from_secs(300);
 const LAST_ANSWER: Duration = Duration::from_secs(30);
 /// Pause after an accept that failed for want of file descriptors or memory.
 const SHORT_OF_RESOURCES: Duration = Duration::from_millis(100);
-/// The kernel gives a peer up whose acknowledgements stay away for this long.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// The kernel gives a peer up that takes nothing or acknowledges nothing, but so much later than the server does: its
+/// close says why, and is counted.
+const GIVEN_UP_LATER: Duration = Duration::from_secs(30);
 /// What the kernel may hold for a socket; it counts twice of what is asked for. Unbounded it would hide a reader's
 /// slowness behind megabytes.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -54,19 +55,19 @@ const TLS_HANDSHAKE: u8 = 22;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
     Content-Length: 59\r\n\r\nThis address speaks TLS only: ask again, with https://...\r\n";
 
-/// Listens with a long backlog. On Linux the accepted sockets inherit the options: nothing is left to be set on
-/// each of them in a storm.
+/// Listens with a long backlog, for connections that are closed when they have taken nothing for `stall`. On Linux the
+/// accepted sockets inherit the options: nothing is left to be set on each of them in a storm.
 ///
 /// # Errors
 ///
 /// The address is taken or is none of this machine.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, stall: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    socket.set_tcp_user_timeout(Some(stall + GIVEN_UP_LATER))?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -212,14 +213,18 @@ mod tests {
 
     #[tokio::test]
     async fn accepted_sockets_have_the_options_of_their_listener() {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("listens");
+        let stall = Duration::from_secs(45);
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), stall).expect("listens");
         let address = listener.local_addr().expect("an address");
         let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (socket, _) = accepted.expect("accepts");
         let socket = SockRef::from(&socket);
         assert!(socket.tcp_nodelay().expect("is told"));
         assert_eq!(socket.tcp_notsent_lowat().expect("is told"), UNSENT_BYTES);
-        assert_eq!(socket.tcp_user_timeout().expect("is told"), Some(UNACKNOWLEDGED_MAX));
+        assert_eq!(
+            socket.tcp_user_timeout().expect("is told"),
+            Some(stall + GIVEN_UP_LATER)
+        );
         assert_eq!(socket.send_buffer_size().expect("is told"), 2 * SEND_BUFFER_BYTES);
     }
 }

@@ -552,8 +552,9 @@ pub(super) fn start(room: &Room, _now: Timestamp) -> Result<Decision, Refusal> {
     }
 }
 
-pub(super) fn pause(room: &Room, _now: Timestamp) -> Result<Decision, Refusal> {
+pub(super) fn pause(room: &Room, now: Timestamp) -> Result<Decision, Refusal> {
     match room.show.state {
+        _ if room.show.is_overdue(now) => Err(Refusal::Ended),
         State::Live => Ok(Decision::event(ShowEvent::Paused {})),
         State::Paused => Ok(Decision::again(Answer::Done {})),
         State::Draft | State::Scheduled => Err(Refusal::NotLive),
@@ -561,8 +562,9 @@ pub(super) fn pause(room: &Room, _now: Timestamp) -> Result<Decision, Refusal> {
     }
 }
 
-pub(super) fn resume(room: &Room, _now: Timestamp) -> Result<Decision, Refusal> {
+pub(super) fn resume(room: &Room, now: Timestamp) -> Result<Decision, Refusal> {
     match room.show.state {
+        _ if room.show.is_overdue(now) => Err(Refusal::Ended),
         State::Paused => Ok(Decision::event(ShowEvent::Resumed {})),
         State::Live => Ok(Decision::again(Answer::Done {})),
         State::Draft | State::Scheduled => Err(Refusal::NotLive),
@@ -631,6 +633,12 @@ pub(super) fn due(room: &Room, due: Timestamp, now: Timestamp, luck: &mut Luck) 
 }
 
 impl Show {
+    /// The end that was asked for is due and has not come yet: a restarted server holds deadlines for a while. What
+    /// would be live time after it is none.
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        self.ending.is_some_and(|ending| ending.ends_at <= now)
+    }
+
     /// An end that was asked for, or the one of a show on air in which nothing at all happens any more: no
     /// viewers, no page of the staff, and no event of any kind for [`DESERTED_MS`].
     /// After the end: at once, or when the draw under way is revealed, its numbers.
@@ -924,6 +932,20 @@ mod tests {
              @10 end  -> live 10s, ending
              @3600 wait -> ended 20s",
         );
+    }
+
+    #[test]
+    fn a_show_whose_end_is_late_is_neither_paused_nor_resumed() {
+        let mut room = made(details("Lipsticks"));
+        run(&mut room, Command::Start(Empty {}), 0).expect("started");
+        run(&mut room, Command::End(End::default()), 1_000).expect("ending");
+        let ends_at = 1_000 + END_UNDO_MS;
+        run(&mut room, Command::Pause(Empty {}), ends_at - 1).expect("paused in time");
+        for command in [Command::Pause(Empty {}), Command::Resume(Empty {})] {
+            // What is due has not been fired.
+            let decided = room.decide(&OPERATOR, &command, Timestamp(ends_at), &mut Luck::new([1; 32]));
+            assert_eq!(decided, Err(Refusal::Ended));
+        }
     }
 
     #[test]

@@ -18,11 +18,25 @@ pub(crate) const TRIAL: Trial = Trial {
 
 const COMMANDS: u64 = 5_000;
 
+/// Says how to see a show again that breaks a promise.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!(
+                "HUBBUB_SIM_FIRST_SEED={} HUBBUB_SIM_SEEDS=1 HUBBUB_SIM_COMMANDS={COMMANDS} cargo test --test room random_shows",
+                self.0
+            );
+        }
+    }
+}
+
 fn run(scale: &Scale) -> Figures {
     let seeds = scale.of(10_000, 10) as u64;
     // The seeds that follow on this one.
     let first = scale.seed % (1 << 32);
-    println!("seeds from {first}, for `HUBBUB_SIM_FIRST_SEED`");
+    println!("seeds from {first}");
     let next = AtomicU64::new(0);
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let player = || {
@@ -35,7 +49,8 @@ fn run(scale: &Scale) -> Figures {
             if n.is_multiple_of(100) {
                 println!("show {n} of {seeds}");
             }
-            for (what, times) in play_twice(first + n, COMMANDS) {
+            let seed = Seed(first + n);
+            for (what, times) in play_twice(seed.0, COMMANDS) {
                 *seen.entry(what).or_insert(0) += u64::from(times);
             }
         }
