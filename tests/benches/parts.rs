@@ -302,7 +302,7 @@ fn durable_claims(bencher: Bencher<'_, '_>) {
 
 /// A journal with a room of a million events, made once. A room lets nobody but staff speak so much: each viewer says
 /// five things, the host the rest.
-fn long_show(runtime: &Runtime) -> TempDir {
+fn long_show(runtime: &Runtime, viewers: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     runtime.block_on(async {
         let serving = on_air(folder.path()).await;
@@ -312,7 +312,6 @@ fn long_show(runtime: &Runtime) -> TempDir {
                 "comment",
                 &format!(r#"{{"nonce":"{number}","text":"which colour is it, number {number}"}}"#),
             );
-            let viewers = AT_ONCE as u64;
             let who = match number < 5 * viewers {
                 true => viewer((number % viewers) as u32),
                 false => HOST,
@@ -330,10 +329,10 @@ fn long_show(runtime: &Runtime) -> TempDir {
 }
 
 /// From the start of the server to an answer of the room. Printed by hand: once with snapshots, once without.
-#[divan::bench(sample_count = 1, sample_size = 1)]
-fn rebuild_a_long_show() {
+#[divan::bench(sample_count = 1, sample_size = 1, args = [5_000, 100_000])]
+fn rebuild_a_long_show(viewers: u64) {
     let runtime = runtime();
-    let folder = long_show(&runtime);
+    let folder = long_show(&runtime, viewers);
     let empty = tempfile::tempdir().unwrap();
     let began = Instant::now();
     let serving = runtime.block_on(serve(empty.path()));
