@@ -292,9 +292,16 @@ impl Connection {
 
     /// Queues a ready frame for this connection alone and has its driver write it.
     pub(super) fn queue(&self, frame: Bytes) {
+        if self.leave(frame) {
+            self.nudge();
+        }
+    }
+
+    /// Leaves a frame for this connection alone to whoever writes next; whether it is still open.
+    fn leave(&self, frame: Bytes) -> bool {
         let mut outbox = self.outbox.lock();
         if outbox.phase != Phase::Open {
-            return;
+            return false;
         }
         let own = outbox.own();
         own.push(frame);
@@ -302,8 +309,7 @@ impl Connection {
             outbox.begin_close(Close::Slow);
         }
         self.note_private(&outbox);
-        drop(outbox);
-        self.nudge();
+        true
     }
 
     /// Starts following: these frames first, which bring it to `offset`, then the deltas from `next` on.
@@ -363,10 +369,19 @@ impl Connection {
         self.nudge();
     }
 
-    /// A command of this connection is answered.
+    /// A command of this connection is answered, by its driver.
     pub(super) fn answered(&self, message: &Message) {
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
         self.send(message);
+    }
+
+    /// A command of this connection is answered, here and now: what waits is written, with what the feed has for it.
+    pub(super) fn answered_at_once(&self, message: &Message, now: Timestamp, written: &mut Written) -> Flushed {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        if !self.leave(super::feed::frame(self.wire.encoding, message)) {
+            return Flushed::Done;
+        }
+        self.visit(&self.feed.ring.read(), &mut Bursts::default(), now, written)
     }
 
     /// Nothing can be written any more.

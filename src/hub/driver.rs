@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::connection::{Connection, Flushed, Turn, Written};
 use super::stretch::Stretch;
 use super::{ending, pass, requests};
+use crate::protocol::Message;
 use crate::room::Timestamp;
 
 /// Reads and writes of one connection before others get a chance.
@@ -85,9 +86,21 @@ fn turn(connection: &Arc<Connection>) {
 }
 
 fn flush(connection: &Arc<Connection>) {
+    count_written(connection, |now, written| connection.flush(now, written));
+}
+
+/// Answers a command without the driver's help.
+pub(super) fn answer_at_once(connection: &Arc<Connection>, message: &Message) {
+    count_written(connection, |now, written| {
+        connection.answered_at_once(message, now, written)
+    });
+}
+
+/// Sees to what a write for one connection came to.
+fn count_written(connection: &Arc<Connection>, write: impl FnOnce(Timestamp, &mut Written) -> Flushed) {
     let handle = &connection.handle;
     let mut written = Written::default();
-    if connection.flush(handle.hub.clock.now(), &mut written) == Flushed::Lost {
+    if write(handle.hub.clock.now(), &mut written) == Flushed::Lost {
         pass::ask_for_keyframe(handle, connection);
     }
     handle.hub.metrics.bytes_out.inc_by(written.bytes);

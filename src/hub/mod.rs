@@ -4,6 +4,7 @@ mod address;
 mod burst;
 mod connection;
 mod count;
+mod counts;
 mod deflate;
 mod driver;
 mod echo;

@@ -54,7 +54,9 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
             watch.tell(&shard.busy);
             swept = Instant::now();
         }
-        sleep_until(not_before.into()).await;
+        if Instant::now() < not_before {
+            sleep_until(not_before.into()).await;
+        }
         let began = Instant::now();
         connections.append(&mut shard.arrived.lock());
         let end = feed.ring.read().end();

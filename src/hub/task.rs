@@ -14,11 +14,12 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::connection::Connection;
+use super::counts::Counts;
 use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Erase, Look, Reply, Whose, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Strain;
-use super::{CommandError, Done, NODE, count, luck, parking, pass, record, registry, strain};
+use super::{CommandError, Done, NODE, count, driver, luck, parking, pass, record, registry, strain};
 use crate::journal::{Append, AppendError, Appended, ReadError, Record};
 use crate::limits::Limit;
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
@@ -33,8 +34,6 @@ use crate::telemetry::Counted;
 
 /// Between two pulses.
 const PULSE: Duration = Duration::from_secs(1);
-/// Counts are sent at most so often, a little less than a pulse, so that none waits for the one after.
-const COUNTS: Duration = Duration::from_millis(750);
 /// Without anything else the stage gets its counts again this often, so that a page can tell silence from a
 /// dead socket.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -47,6 +46,9 @@ const RETRY_JOURNAL_MAX: Duration = Duration::from_secs(4);
 /// Changes of presence that may wait for a journal that takes no writes, of about 100 bytes each; then
 /// nobody else is taken in.
 const BACKLOG_MAX: usize = 50_000;
+/// So few answers to sockets are written by the room's task: waking a driver costs as much as several of them. More are
+/// the drivers', while the next batch is decided.
+const AT_ONCE: usize = 8;
 /// Viewers who are told what is theirs, before others get a chance.
 const TOLD: usize = 64;
 /// A room that nobody uses leaves memory after this time.
@@ -66,11 +68,9 @@ pub(super) struct RoomTask {
     passes: JoinSet<()>,
     next_tick: Instant,
     last_shown: Instant,
-    /// When viewers were last sent counts.
-    counts_shown: Instant,
+    /// Newer counts wait for company: in a storm of arrivals pulses are many.
+    counts: Counts,
     strain: Strain,
-    /// Newer counts wait for a second to be over: in a storm of arrivals pulses are many.
-    counts_wait: bool,
     last_used: Instant,
     /// The room's head as of the last pulse.
     pulsed_head: Offset,
@@ -136,8 +136,7 @@ pub(super) async fn run(handle: Arc<RoomHandle>, room: Room, snapshot_head: Offs
         passes: JoinSet::new(),
         next_tick: now,
         last_shown: now,
-        counts_shown: now,
-        counts_wait: false,
+        counts: Counts::new(now),
         strain: Strain::default(),
         last_used: now,
         held_until,
@@ -177,20 +176,20 @@ impl RoomTask {
 
     /// When something is to be done without being asked.
     fn wake_at(&self) -> Instant {
-        let busy = self.ticks();
-        let soon = Instant::now() + PULSE;
-        let tick = if busy {
+        let now = Instant::now();
+        let tick = if self.ticks() {
             self.next_tick
         } else {
-            soon.max(self.last_used + IDLE)
+            (now + PULSE).max(self.last_used + IDLE)
         };
         let deadline = self.room.next_deadline().map(|at| {
             let at = self.held_until.map_or(at, |held| at.max(held));
             self.handle.instant(at)
         });
-        let at = deadline.map_or(tick, |deadline| deadline.min(tick));
+        let due = [deadline, self.counts.due(now)].into_iter().flatten();
+        let at = due.fold(tick, Instant::min);
         at.max(self.suspended_until.unwrap_or(at))
-            .max(Instant::now() + Duration::from_millis(1))
+            .max(now + Duration::from_millis(1))
     }
 
     /// Whether anybody is here, or something is to be told by a pulse.
@@ -251,7 +250,8 @@ impl RoomTask {
                 return self.end();
             }
         }
-        if self.counts_wait && self.counts_shown.elapsed() >= COUNTS {
+        let instant = Instant::now();
+        if self.counts.due(instant).is_some_and(|due| due <= instant) {
             self.show_counts();
         }
         if self.last_shown.elapsed() >= KEEP_ALIVE && self.handle.connections() > 0 {
@@ -384,8 +384,8 @@ impl RoomTask {
     /// Has the counts sent that stand in the feeds.
     fn show_counts(&mut self) {
         self.handle.feeds().into_iter().for_each(|feed| feed.wake());
-        (self.counts_wait, self.counts_shown) = (false, Instant::now());
-        self.last_shown = self.counts_shown;
+        self.last_shown = Instant::now();
+        self.counts.sent(self.last_shown);
     }
 
     fn decide(&mut self, batch: &mut Batch, actor: &Actor, command: Box<Command>, reply: Reply, now: Timestamp) {
@@ -521,20 +521,26 @@ impl RoomTask {
     }
 
     fn show(&mut self, batch: &Batch, first: Offset, at: Timestamp) {
+        let totals = batch.events.iter().rev().find_map(Event::totals);
+        if totals.is_some() {
+            self.counts.changed();
+        }
         for feed in self.handle.feeds() {
             let shown = feed.push(first, at, &batch.events, batch.decided);
-            if let Some(totals) = batch.events.iter().rev().find_map(Event::totals) {
+            if let Some(totals) = totals {
                 let pulse = Pulse {
                     as_of: self.room.head,
                     at,
                     totals: totals.clone(),
                 };
                 feed.set_latest(Slot::Pulse, Message::Pulse(pulse));
-                self.counts_wait = true;
             }
             if shown {
                 feed.wake();
                 self.last_shown = Instant::now();
+            }
+            if shown && feed.kind == FeedKind::Stage {
+                self.counts.sent_with_delta(self.last_shown);
             }
         }
         if batch
@@ -617,6 +623,7 @@ impl RoomTask {
     }
 
     fn deliver(&self, answers: Vec<Pending>) {
+        let at_once = answers.len() <= AT_ONCE;
         for Pending { reply, command, result } in answers {
             count::answered(&self.handle.hub.metrics, &command, &result);
             match reply {
@@ -624,7 +631,13 @@ impl RoomTask {
                     // Whoever asked may have gone; the command is done all the same.
                     let _ = sender.send(result);
                 }
-                Reply::Socket { connection, re } => connection.answered(&answer_message(re, &command, result)),
+                Reply::Socket { connection, re } => {
+                    let message = answer_message(re, &command, result);
+                    match at_once {
+                        true => driver::answer_at_once(&connection, &message),
+                        false => connection.answered(&message),
+                    }
+                }
             }
         }
     }
