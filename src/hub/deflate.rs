@@ -118,6 +118,7 @@ fn inflate(inflater: &mut Decompress, bytes: &[u8], payload: &mut Vec<u8>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Message;
 
     #[test]
     fn the_examples_of_the_rfc_are_read() {
@@ -142,6 +143,63 @@ mod tests {
         let bytes = compressed(&payload).expect("it repeats itself");
         assert!(bytes.len() < payload.len() / 4, "{}", bytes.len());
         assert_eq!(inflated(bytes), Ok(payload));
+    }
+
+    #[test]
+    fn a_comment_in_a_batch_of_twenty_stays_within_the_bytes_that_were_planned() {
+        let names = [
+            "Rosemary Lin",
+            "Guest 482193",
+            "Tom of Leeds",
+            "mei_mei_2009",
+            "Anna-Sofia K",
+            "Bright Otter",
+            "Guest 117720",
+            "Wei's sister",
+            "Jo from work",
+            "Nightowl_777",
+            "Priya Sharma",
+            "Kasia Nowak.",
+        ];
+        let texts = [
+            "does the red one come in a smaller size?",
+            "just got mine yesterday, lovely texture!",
+            "how long does it take to ship to Norway?",
+            "can you show the label on the back again",
+            "I would buy three if there was a bundle.",
+            "my sister told me about this show, hello",
+            "is it fine for dry skin in winter as well",
+            "what is the difference from the old one?",
+            "please say the price once more, thank you",
+            "the sound drops now and then on my phone",
+            "first time here, where do I find my code",
+            "wow, that colour suits you really well!!",
+            "does anybody know whether it smells much",
+            "I ordered two last month and came back :)",
+            "will there be another draw this evening?",
+            "can I use it together with the night oil",
+            "greetings from Porto, good morning to all",
+            "the button says sold out, is that so now?",
+            "how much is left of the gift set in blue",
+            "that is exactly what my mother looks for",
+        ];
+        let comments: Vec<String> = (0..texts.len())
+            .map(|n| {
+                let (id, by) = (123_457 + n, 4_821 + 377 * n % 3_000);
+                let (name, text) = (names[n % names.len()], texts[n]);
+                format!(r#"{{"comment":{{"id":{id},"by":{by},"name":"{name}","text":"{text}"}}}}"#)
+            })
+            .collect();
+        let delta = format!(
+            r#"{{"delta":{{"follows":123456,"offset":123476,"at":1790000000000,"events":[{}]}}}}"#,
+            comments.join(",")
+        );
+        let message: Message = Encoding::Json.decode(delta.as_bytes()).expect("a delta");
+        for encoding in Encoding::ALL {
+            let bytes = compressed(&encoding.encode(&message)).expect("it becomes smaller");
+            println!("{encoding:?}: {} bytes a comment", bytes.len() / 20);
+            assert!(bytes.len() <= 20 * 60, "{encoding:?}: {}", bytes.len());
+        }
     }
 
     fn noise(length: usize) -> Vec<u8> {

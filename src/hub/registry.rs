@@ -287,16 +287,17 @@ impl Hub {
             _ => Room::new(id.clone()),
         };
         let snapshot_head = room.head;
-        loop {
-            let page = self.journal.read(id.as_str(), room.head, PAGE_BYTES).await?;
-            if page.is_empty() {
-                return Ok((room, snapshot_head));
-            }
+        let mut page = self.journal.read(id.as_str(), room.head, PAGE_BYTES).await?;
+        while let Some(last) = page.last() {
+            // The next page is read while this one is folded.
+            let next = self.journal.read(id.as_str(), last.last(), PAGE_BYTES);
             room = tokio::task::spawn_blocking(move || record::fold(&mut room, &page).map(|()| room))
                 .await
                 .map_err(|error| ReadError::Unavailable(error.to_string()))?
                 .map_err(|error| damaged(id, error))?;
+            page = next.await?;
         }
+        Ok((room, snapshot_head))
     }
 
     /// Folds a room's log onto its last snapshot and stores the result.
