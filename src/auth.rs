@@ -213,6 +213,9 @@ pub enum BadStoreKey {
 }
 
 impl StoreKey {
+    /// What a shop may sign with.
+    pub const ALGORITHMS: [&str; 4] = ["HS256", "RS256", "ES256", "EdDSA"];
+
     /// A key for `algorithm`: the shared secret's bytes for HS256, else the public key as PEM.
     ///
     /// # Errors
@@ -297,6 +300,9 @@ struct Claims {
 
 #[derive(Deserialize)]
 struct StoreClaims {
+    /// One: the validation would take a list with the right one in it.
+    #[serde(rename = "iss")]
+    _issuer: String,
     sub: String,
     name: Option<String>,
     #[serde(deserialize_with = "seconds")]
@@ -870,6 +876,7 @@ mod tests {
         assert!(verify("aud", json!(["other", "hubbub"])).is_ok());
         assert!(verify("exp", json!(SECONDS as f64 + 60.5)).is_ok());
         for (field, value) in [
+            ("iss", json!(["shop"])),
             ("exp", json!(SECONDS)),
             ("exp", json!((SECONDS + 60).to_string())),
             ("exp", Value::Null),

@@ -1,5 +1,6 @@
 //! Every metric, in one place, and how the log is written.
 
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -450,6 +451,7 @@ pub fn log(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let public = filter_fn(|line| *line.level() <= Level::INFO || line.target().starts_with("hubbub"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // Whoever set another one first, as tests do, keeps it.
     let _ = match format {

@@ -18,9 +18,9 @@ pub(super) fn back_up(to: &Path, configured: Configured) -> Result<(), Failure> 
         eprintln!("hubbub: the backup is made, but the server's metrics do not know of it: {problem}");
     }
     write_out(&format!(
-        "{} rooms and {} files are in {}\n{}\n",
-        backup.rooms,
-        backup.files,
+        "{} and {} are in {}\n{}\n",
+        counted(backup.rooms, "room"),
+        counted(backup.files, "file"),
         to.display(),
         secret(backup.secret, to)
     ))
@@ -50,10 +50,24 @@ pub(super) fn check(folder: Option<PathBuf>, configured: Configured) -> Result<(
     write_out(&faults)?;
     match report.faults.len() {
         0 => write_out(&format!(
-            "sound: {} rooms, {} events replayed, {} snapshots compared\n",
-            report.rooms, report.events, report.snapshots
+            "sound: {}, {} replayed, {} compared\n",
+            counted(report.rooms, "room"),
+            counted(report.events as usize, "event"),
+            counted(report.snapshots, "snapshot")
         )),
-        count => Err(Failure::Other(format!("{}: {count} faults", folder.display()))),
+        count => Err(Failure::Other(format!(
+            "{}: {}",
+            folder.display(),
+            counted(count, "fault")
+        ))),
+    }
+}
+
+/// A number of things that end with an s where there are several.
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }
 

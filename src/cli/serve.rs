@@ -40,7 +40,8 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
 async fn until_stopped(config: Config) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let serving = Serving::start(config).await.map_err(Failure::other)?;
-    tracing::info!(address = %serving.address, metrics = ?serving.metrics_address, "serving");
+    let metrics = serving.metrics_address.map(tracing::field::display);
+    tracing::info!(address = %serving.address, metrics, "serving");
     supervisor::tell(supervisor::READY);
     greet(&serving);
     signals.until_stopped(serving).await

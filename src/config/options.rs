@@ -12,7 +12,7 @@ use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Origin};
-use crate::auth::{BadSecret, SigningSecret, StoreKey};
+use crate::auth::{BadSecret, BadStoreKey, SigningSecret, StoreKey};
 use crate::room::attendance::UNATTENDED_MS;
 use crate::room::comment::DISPLAY_BUDGET;
 use crate::tls::{BadCertificate, Files};
@@ -596,12 +596,18 @@ impl Options {
     }
 
     fn store_key(&self, environment: Option<String>) -> Result<Option<StoreKey>, BadConfig> {
+        let algorithm = self.store_key_algorithm.as_deref().unwrap_or("HS256");
+        if !StoreKey::ALGORITHMS.contains(&algorithm) {
+            return Err(BadConfig::Secret {
+                option: "--store-key-algorithm",
+                reason: BadStoreKey::Algorithm.to_string(),
+            });
+        }
         let key = match (&self.store_key_file, environment) {
             (Some(path), _) => read(path)?,
             (None, Some(key)) => key,
             (None, None) => return Ok(None),
         };
-        let algorithm = self.store_key_algorithm.as_deref().unwrap_or("HS256");
         let issuer = self.store_issuer.as_deref().unwrap_or("store");
         let key = StoreKey::new(algorithm, key.trim().as_bytes(), issuer);
         key.map(Some).map_err(|reason| BadConfig::Secret {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::body::Incoming;
+use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -24,7 +25,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
+use super::error::Error;
 use super::places::{Places, Visit};
+use super::router::refused;
 
 /// Connections that the kernel completes before they are accepted: a storm of 5,000 in a second passes.
 const BACKLOG: i32 = 4096;
@@ -148,8 +151,13 @@ impl Door {
     ) {
         let answer = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(visit.clone());
-            let router = self.router.clone();
-            async { router.oneshot(request).await as Result<Response<_>, _> }
+            let router = names_its_host(&request).then(|| self.router.clone());
+            async {
+                match router {
+                    Some(router) => router.oneshot(request).await as Result<Response<_>, _>,
+                    None => Ok(refused(Error::BadHost)),
+                }
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -173,6 +181,14 @@ impl Door {
     async fn pause(&self, error: &io::Error) {
         self.places.note_shortage(error);
         sleep(SHORT_OF_RESOURCES).await;
+    }
+}
+
+/// Whether it is clear which host is asked for (RFC 9112, 3.2): a proxy in front may have looked at another `Host`.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() < Version::HTTP_11,
+        hosts => hosts == 1,
     }
 }
 

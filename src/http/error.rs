@@ -46,6 +46,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// It names no host, or several.
+    #[error("a request names its host once")]
+    BadHost,
     /// Nothing is here.
     #[error("there is nothing at this address")]
     NotFound,
@@ -169,7 +172,9 @@ impl Error {
         match self {
             Self::Command(error) => command_status(error),
             Self::BadToken(BadToken) => StatusCode::UNAUTHORIZED,
-            Self::BadField { .. } | Self::BadJson { .. } | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
+            Self::BadField { .. } | Self::BadJson { .. } | Self::BadBody { .. } | Self::BadHost => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UnknownCode | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -192,6 +197,7 @@ impl Error {
             Self::BadField { .. } => "bad_field",
             Self::BadJson { .. } => "bad_json",
             Self::BadBody { .. } => "bad_body",
+            Self::BadHost => "bad_host",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge { .. } => "too_large",

@@ -45,7 +45,15 @@ pub(super) async fn landing(State(app): State<App>, client: Client, headers: Hea
 }
 
 /// `GET /c/{room}`: the control page. It says by itself what it may show to whom.
-pub(super) async fn control(State(app): State<App>, client: Client, headers: HeaderMap) -> Result<Response, Error> {
+pub(super) async fn control(
+    State(app): State<App>,
+    client: Client,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    if uri.path().strip_prefix("/c/").and_then(RoomId::new).is_none() {
+        return Ok(nothing_here(State(app), client, uri, headers).await);
+    }
     let html = assets::page("control.html").ok_or(Error::NotFound)?;
     Ok(send(html, &headers, &policy(&app, &client, &Page::Control)))
 }

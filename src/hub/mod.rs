@@ -340,6 +340,11 @@ impl Hub {
     pub fn rooms(&self) -> Vec<Listing> {
         let listed = self.catalogue.iter().map(|known| Listing {
             parked: self.breaks.parked(known.key()),
+            // Of one that is not in memory the last pulse may be from before a crash.
+            watching: match self.rooms.contains_key(known.key()) {
+                true => known.listing.watching,
+                false => 0,
+            },
             ..known.listing.clone()
         });
         let mut rooms: Vec<_> = listed.collect();

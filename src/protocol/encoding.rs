@@ -79,11 +79,20 @@ impl Encoding {
             }),
             Err(message) => Err(BadRequest {
                 re: None,
-                code: "bad_json",
+                code: if is_too_large(&message) {
+                    "bad_field"
+                } else {
+                    "bad_json"
+                },
                 message,
             }),
         }
     }
+}
+
+/// What the reader of JSON says of `1e999`, which is JSON all the same.
+fn is_too_large(message: &str) -> bool {
+    message.starts_with("number out of range")
 }
 
 /// A request that cannot be read.

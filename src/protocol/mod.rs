@@ -109,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_too_large_is_a_bad_field_and_what_is_no_json_is_that() {
+        for (args, code) in [
+            (r#"{"taps":1e999}"#, "bad_field"),
+            (r#"{"taps":18446744073709551616}"#, "bad_field"),
+            (r#"{"taps":NaN}"#, "bad_json"),
+        ] {
+            let refused = Encoding::Json.decode_request(format!(r#"{{"cmd":"like","args":{args}}}"#).as_bytes());
+            assert_eq!(refused.expect_err("is none").code, code, "{args}");
+        }
+    }
+
+    #[test]
     fn every_literal_message_of_the_guide_is_one_of_the_protocol() {
         let literals = literal_messages();
         assert!(literals.len() > 35, "the guide has its examples: {literals:?}");

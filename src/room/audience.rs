@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::show::{ShowEvent, State};
+use super::text::BlockedWords;
 use super::{Answer, Decision, Event, Key, Personal, Refusal, Room, Timestamp, ViewerId, ViewerNo, attendance, text};
 
 /// A viewer whose last connection broke counts as present for this long.
@@ -403,31 +404,54 @@ pub(super) fn meet(room: &Room, visitor: &Visitor) -> (ViewerNo, Option<Event>) 
     let met = AudienceEvent::Met {
         id: visitor.id,
         number,
-        name: StaffNames::of(room).admit(&visitor.name, visitor.id),
+        name: Names::of(room).admit(&visitor.name, visitor.id),
         store: visitor.store,
     };
     (number, Some(met.into()))
 }
 
-/// The names that no viewer may have, folded.
-struct StaffNames(BTreeSet<String>);
+/// What no viewer may be called.
+struct Names<'a> {
+    /// The host's and the staff's, folded.
+    staff: BTreeSet<String>,
+    blocked: &'a BlockedWords,
+}
 
-impl StaffNames {
-    fn of(room: &Room) -> Self {
+impl<'a> Names<'a> {
+    fn of(room: &'a Room) -> Self {
         let host = text::fold_name(&room.show.details.host);
-        Self(room.staff.folded_names().chain([host]).collect())
+        Self {
+            staff: room.staff.folded_names().chain([host]).collect(),
+            blocked: &room.comments.blocked_words,
+        }
     }
 
-    fn taken(&self, name: &str) -> bool {
-        self.0.contains(&text::fold_name(name))
+    /// Whether a viewer may be called so.
+    fn allow(&self, name: &str) -> Result<(), Refusal> {
+        if self.staff.contains(&text::fold_name(name)) {
+            Err(Refusal::NameTaken)
+        } else if self.blocked.stand_in(name) {
+            Err(Refusal::BlockedWord)
+        } else {
+            Ok(())
+        }
     }
 
     /// The name a viewer brought if they may have it, else "Guest" and four digits that stay theirs.
     fn admit(&self, brought: &Personal, id: ViewerId) -> Personal {
         match text::name(brought.as_str()) {
-            Ok(name) if !self.taken(&name) => Personal(name),
+            Ok(name) if self.allow(&name).is_ok() => Personal(name),
             _ => guest(id),
         }
+    }
+}
+
+/// What a known viewer is called from now on: a guest, if their name was erased or has become one of the staff's.
+pub(super) fn called(room: &Room, viewer: &Viewer) -> Personal {
+    let name = viewer.name.as_str();
+    match name.is_empty() || room.staff_name_taken(name) {
+        true => guest(viewer.id),
+        false => viewer.name.clone(),
     }
 }
 
@@ -436,7 +460,8 @@ pub(super) fn guest(id: ViewerId) -> Personal {
     Personal(format!("Guest {}", 1_000 + id.0 % 9_000))
 }
 
-/// Changes a viewer's nickname: once in [`RENAME_MS`], under the comment rules, never to one of the staff's.
+/// Changes a viewer's nickname: once in [`RENAME_MS`], under the comment rules, without blocked words, never to one of the
+/// staff's.
 /// The name that they have already is a retry.
 pub(super) fn rename(room: &Room, viewer: ViewerNo, rename: &Rename, now: Timestamp) -> Result<Decision, Refusal> {
     let name = text::name(&rename.name)?;
@@ -447,9 +472,7 @@ pub(super) fn rename(room: &Room, viewer: ViewerNo, rename: &Rename, now: Timest
     if room.show.state() == State::Ended {
         return Err(Refusal::Ended);
     }
-    if StaffNames::of(room).taken(&name) {
-        return Err(Refusal::NameTaken);
-    }
+    Names::of(room).allow(&name)?;
     if let Some(last) = known.and_then(|known| known.renamed_at) {
         let free_at = last.plus(RENAME_MS);
         if now < free_at {
@@ -561,7 +584,7 @@ impl Changes {
                         name: if known {
                             Personal::default()
                         } else {
-                            let names = names.get_or_insert_with(|| StaffNames::of(room));
+                            let names = names.get_or_insert_with(|| Names::of(room));
                             names.admit(&arrival.name, arrival.id)
                         },
                         store: arrival.store,
@@ -873,7 +896,8 @@ impl Audience {
 
 #[cfg(test)]
 mod tests {
-    use super::super::show::{Create, Details, End};
+    use super::super::comment::SetBlockedWords;
+    use super::super::show::{self, Create, Details, End};
     use super::super::{Actor, Command, Empty, Luck, PersonId, RoomId};
     use super::*;
 
@@ -1126,6 +1150,40 @@ mod tests {
             scene.ask(&viewer("ann"), rename(""), 200),
             Err(Refusal::BadText { .. })
         ));
+    }
+
+    #[test]
+    fn a_name_has_no_blocked_word() {
+        let mut scene = Scene::live();
+        let words = vec!["casino".to_owned()];
+        scene
+            .ask(&HOST, Command::SetBlockedWords(SetBlockedWords { words }), 0)
+            .unwrap();
+        scene.pulse((1, 1), &[("ann", 0), ("ca\u{1160}sino 24", 0)], &[], 1);
+        assert!(scene.name("ca\u{1160}sino 24").starts_with("Guest "));
+        assert_eq!(
+            scene.ask(&viewer("ann"), rename("C.a.s.i.n.o"), 2),
+            Err(Refusal::BlockedWord)
+        );
+        assert_eq!(scene.ask(&viewer("ann"), rename("Anna"), 2), Ok(1));
+    }
+
+    #[test]
+    fn whoever_bears_the_hosts_new_name_is_a_guest_from_then_on() {
+        let mut scene = Scene::live();
+        scene.pulse((1, 1), &[("zed", 0)], &[], 1);
+        let called = |scene: &Scene| {
+            let number = scene.room.audience.number(id("zed")).unwrap();
+            called(&scene.room, scene.room.audience.viewer(number).unwrap()).0
+        };
+        assert_eq!(called(&scene), "zed");
+        let host = Some("Zed".to_owned());
+        let change = Command::Change(show::Change {
+            host,
+            ..show::Change::default()
+        });
+        scene.ask(&HOST, change, 2).unwrap();
+        assert!(called(&scene).starts_with("Guest "), "{}", called(&scene));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::attendance::Unattended;
-use super::audience::{Address, AudienceEvent, Totals};
+use super::audience::{self, Address, AudienceEvent, Totals};
 use super::comment::{Modes, Shown};
 use super::discount::{Closed, Off};
 use super::draw::{EntryReceipt, Winner};
@@ -685,7 +685,10 @@ impl Room {
         let (muted_until, next_comment_at, offstage) = self.comments.mine(number, now);
         Mine {
             number: Some(number),
-            name: self.audience.viewer(number).map(|viewer| viewer.name.clone()),
+            name: self
+                .audience
+                .viewer(number)
+                .map(|viewer| audience::called(self, viewer)),
             claims: self.discounts.mine(number),
             entries: self.draws.my_entries(number),
             wins: self.draws.my_wins(number),

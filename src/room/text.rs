@@ -84,7 +84,7 @@ fn clean(text: &str, characters: RangeInclusive<usize>, breaks: Breaks) -> Resul
                     clean.push(' ');
                 }
             }
-            _ if c.is_control() => return Err("has control characters"),
+            _ if c.is_control() || is_noncharacter(c) => return Err("has control characters"),
             _ if turns_direction(c) => {}
             _ if is_mark(c) || is_joiner(c) => {
                 marks += 1;
@@ -136,15 +136,35 @@ fn is_mark(c: char) -> bool {
     )
 }
 
+/// Letters without a shape: Hangul fillers, the inherent vowels of Khmer, and the blank of Braille.
+fn is_filler(c: char) -> bool {
+    matches!(
+        c,
+        '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}'
+    )
+}
+
+/// Format characters that fonts leave out: for annotations, shorthand, music and tags to come.
+fn is_format(c: char) -> bool {
+    matches!(
+        c,
+        '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Set aside for programs' own use, never to be exchanged.
+fn is_noncharacter(c: char) -> bool {
+    matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
+}
+
 fn can_be_seen(c: char) -> bool {
-    let filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}');
     let unseen = matches!(
         c.general_category_group(),
         GeneralCategoryGroup::Separator | GeneralCategoryGroup::Mark | GeneralCategoryGroup::Other
     );
     // Emoji of newer Unicode versions are unassigned here: better shown than refused.
     let unassigned = c.general_category() == GeneralCategory::Unassigned;
-    !filler && (!unseen || unassigned)
+    !is_filler(c) && (!unseen || unassigned)
 }
 
 /// An address to which a link leads: `https:` or `http:` with a host, at most [`URL_BYTES_MAX`] bytes of
@@ -236,7 +256,7 @@ pub fn fold_phrase(text: &str) -> String {
     let folded: String = text
         .nfkc()
         .flat_map(char::to_lowercase)
-        .filter(|c| !is_joiner(*c) && !turns_direction(*c) && !is_variation(*c))
+        .filter(|c| !is_joiner(*c) && !turns_direction(*c) && !is_variation(*c) && !is_filler(*c))
         .collect();
     folded.trim().to_owned()
 }
@@ -269,10 +289,10 @@ pub fn fold_name(text: &str) -> String {
     }
 }
 
-/// Marks that hide letters rather than make them: joiners, variation selectors, and combining marks that
-/// belong to no script of their own. Thai, Arabic or Hindi vowels are not among them.
+/// What hides letters rather than makes them: joiners, variation selectors, letters and formats without a shape, and
+/// combining marks that belong to no script of their own. Thai, Arabic or Hindi vowels are not among them.
 fn is_noise(c: char) -> bool {
-    is_joiner(c) || turns_direction(c) || is_variation(c) || is_tag(c) || is_common_mark(c)
+    is_joiner(c) || turns_direction(c) || is_variation(c) || is_filler(c) || is_format(c) || is_common_mark(c)
 }
 
 fn is_common_mark(c: char) -> bool {
@@ -284,10 +304,6 @@ fn is_common_mark(c: char) -> bool {
 
 fn is_variation(c: char) -> bool {
     matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
-}
-
-fn is_tag(c: char) -> bool {
-    matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
 /// Width folded and marks removed that are no part of a letter. Accented letters stay letters of their own:
@@ -514,7 +530,15 @@ mod tests {
 
     #[test]
     fn control_characters_are_refused_and_turned_text_is_turned_back() {
-        for text in ["a\0b", "a\u{1b}[31mb", "a\u{7f}", "a\u{9d}b"] {
+        for text in [
+            "a\0b",
+            "a\u{1b}[31mb",
+            "a\u{7f}",
+            "a\u{9d}b",
+            "a\u{ffff}",
+            "\u{fdd0}a",
+            "a\u{10fffe}",
+        ] {
             assert_eq!(
                 comment(text),
                 Err(Refusal::BadText {
@@ -651,6 +675,13 @@ mod tests {
             "1ina",
             "Lina ✓",
             "L.I.N.A.",
+            "Lina\u{115f}",
+            "L\u{1160}ina",
+            "Lina\u{3164}",
+            "Lin\u{ffa0}a",
+            "Lina\u{17b4}",
+            "Li\u{fff9}na",
+            "Li\u{1d173}na",
         ] {
             assert_eq!(fold_name(name), fold_name("Lina"), "{name}");
         }
@@ -686,6 +717,13 @@ mod tests {
             "С а s i n о",
             "onlinecasinos",
             "ⓒⓐⓢⓘⓝⓞ",
+            "cas\u{1160}ino",
+            "cas\u{3164}ino",
+            "cas\u{17b5}ino",
+            "cas\u{2800}ino",
+            "cas\u{1d173}ino",
+            "cas\u{fff9}ino",
+            "cas\u{e0fff}ino",
         ] {
             assert!(blocks(&["Casino"], text), "{text}");
         }

@@ -1,8 +1,9 @@
 //! Marks in a data folder, by which those who use it know of each other: a backup says when the last one was made, the
 //! server how far its time is from the wall clock. Not copied with the data, as their names begin with a dot.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -24,7 +25,18 @@ pub fn note_backup(data: &Path) -> Result<(), Problem> {
     let mark = data.join(BACKUP);
     // It may be somebody else's, such as root's: then only the folder's owner can make a new one.
     let _ = fs::remove_file(&mark);
-    fs::write(&mark, b"").map_err(at(&mark))
+    write(&mark, "").map_err(at(&mark))
+}
+
+/// Writes a mark, which is its owner's alone like all that is in the folder.
+fn write(mark: &Path, text: &str) -> io::Result<()> {
+    let options = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .clone();
+    options.open(mark)?.write_all(text.as_bytes())
 }
 
 /// When a data folder was last backed up, as far as is known.
@@ -40,7 +52,7 @@ pub fn last_backup(data: &Path) -> Option<SystemTime> {
 pub fn note_clock(data: &Path, ahead_ms: Option<i64>) -> Result<(), Problem> {
     let mark = data.join(CLOCK);
     let noted = match ahead_ms {
-        Some(ahead_ms) => fs::write(&mark, ahead_ms.to_string()),
+        Some(ahead_ms) => write(&mark, &ahead_ms.to_string()),
         None => fs::remove_file(&mark).or_else(|error| match error.kind() {
             ErrorKind::NotFound => Ok(()),
             _ => Err(error),

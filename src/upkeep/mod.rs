@@ -56,6 +56,12 @@ pub enum Problem {
         /// In which folder.
         folder: PathBuf,
     },
+    /// A journal is so damaged that its rooms cannot even be listed.
+    #[error("nothing can be kept of the journal ({reason}): `hubbub restore` brings a backup back")]
+    NothingSound {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No room knows the viewer.
     #[error("no room knows this viewer")]
     UnknownViewer,

@@ -1,6 +1,8 @@
 //! Keeping what is sound of a damaged journal.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::Problem;
@@ -45,12 +47,32 @@ pub struct Recovered {
 ///
 /// See [`Problem`]; nothing is changed unless all could be done.
 pub fn recover(data: &Path) -> Result<Recovered, Problem> {
+    if !data.join(FILE).exists() {
+        return Err(Problem::NoJournal {
+            folder: data.to_owned(),
+        });
+    }
     let _lock = take_folder(data)?;
     let aside = set_aside(data)?;
-    let file = JournalFile::open_with_any_log(&aside.join(FILE))?;
-    let new = NewJournal::begin(data)?;
-    let streams = rebuild(&file, &new)?;
-    let whole = new.end()?;
+    let damaged = aside.join(FILE);
+    let was_cut = fill_up(&damaged).map_err(at(&damaged))?;
+    let rebuilt = legible(&damaged).and_then(|file| {
+        let new = NewJournal::begin(data)?;
+        let streams = rebuild(&file, &new)?;
+        Ok((streams, new.end()?))
+    });
+    if let Some(length) = was_cut {
+        File::options()
+            .write(true)
+            .open(&damaged)
+            .and_then(|file| file.set_len(length))
+            .map_err(at(&damaged))?;
+    }
+    if rebuilt.is_err() && !data.join(PARTIAL).exists() {
+        // The journal stands where it stood: it need not be there twice.
+        fs::remove_dir_all(&aside).map_err(at(&aside))?;
+    }
+    let (streams, whole) = rebuilt?;
     // They belong to the old file, and would be taken for the new one's.
     for suffix in ["-wal", "-shm"] {
         let path = data.join(format!("{FILE}{suffix}"));
@@ -62,14 +84,41 @@ pub fn recover(data: &Path) -> Result<Recovered, Problem> {
     Ok(Recovered { streams, aside })
 }
 
+/// The damaged journal, if it can be read that far.
+fn legible(damaged: &Path) -> Result<JournalFile, Problem> {
+    let nothing = |reason: String| Problem::NothingSound { reason };
+    let file = JournalFile::open_with_any_log(damaged).map_err(|error| match error {
+        OpenError::Damaged { reason, .. } => nothing(reason),
+        other => other.into(),
+    })?;
+    file.streams().map_err(|error| nothing(error.to_string()))?;
+    Ok(file)
+}
+
+/// Gives a file that was cut the length that its header names, with zeros, since SQLite reads none that is shorter.
+/// What length it had.
+fn fill_up(file: &Path) -> io::Result<Option<u64>> {
+    let mut header = [0; 32];
+    let opened = File::options().read(true).write(true).open(file)?;
+    let length = opened.metadata()?.len();
+    if length < header.len() as u64 {
+        return Ok(None);
+    }
+    opened.read_exact_at(&mut header, 0)?;
+    // Page size and pages of the file (https://sqlite.org/fileformat2.html#the_database_header); a size of 65,536
+    // does not fit there, and is none that a journal has.
+    let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
+    let is_cut = header.starts_with(b"SQLite format 3\0") && page * pages > length;
+    if is_cut {
+        opened.set_len(page * pages)?;
+    }
+    Ok(is_cut.then_some(length))
+}
+
 /// Copies the damaged files before anything is done; what an interrupted recovery has set aside is used again, since
 /// what it left in place may no longer be all.
 fn set_aside(data: &Path) -> Result<PathBuf, Problem> {
-    if !data.join(FILE).exists() {
-        return Err(Problem::NoJournal {
-            folder: data.to_owned(),
-        });
-    }
     let interrupted = data.join(PARTIAL).exists();
     if let Some(last) = files::set_aside(data)?.pop().filter(|_| interrupted) {
         return Ok(last);

@@ -69,6 +69,25 @@ async fn a_body_whose_end_can_be_read_in_two_ways_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = Server::start().await;
+    for hosts in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nHost: a\r\n"] {
+        for path in ["/healthz", "/ws/lipsticks", "/api/v1/rooms"] {
+            let answer = ask(
+                server.address,
+                &format!("GET {path} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"),
+            )
+            .await;
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "bad_host"),
+                "{path} {hosts}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_has_its_share_of_sockets_is_told_that_it_is_full() {
     let server = Server::with(Options {
         connections_per_address: Some(2),

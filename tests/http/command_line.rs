@@ -45,6 +45,10 @@ fn a_wrong_configuration_is_one_sentence_and_status_64() {
             vec!["--store-key-file", file, "--store-key-algorithm", "none"],
             "the algorithm of the store's key is",
         ),
+        (
+            vec!["--store-key-algorithm", "none"],
+            "--store-key-algorithm: the algorithm of the store's key is",
+        ),
         (vec!["--tls-cert", file], "--tls-cert: needs --tls-key too"),
         (
             vec!["--tls-cert", file, "--tls-key", file],

@@ -79,6 +79,9 @@ async fn no_path_leads_out_of_the_files() {
         "/static/favicon.svg%00.html",
         "/static/",
         "/static/viewer.html",
+        "/c/%2e%2e",
+        "/c/%00",
+        "/c/..%2fsecret",
     ] {
         let answer = server.plain(path).await;
         assert_eq!(answer.status, 404, "{path}: {answer:?}");

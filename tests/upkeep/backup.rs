@@ -58,13 +58,15 @@ async fn a_backup_of_a_running_server_comes_back_whole_and_every_room_in_a_new_e
     let anns = claim(&mut ann).await;
 
     run(&["backup", text(&copy), "--data", text(server.data())]);
+    let mark = fs::metadata(server.data().join(".last-backup")).expect("is there");
+    assert_eq!(mark.permissions().mode() & 0o777, 0o600);
     let mut bob = Client::viewer(server.address, "sale", "Bob").await;
     let bobs = claim(&mut bob).await;
     let (ann_token, bob_token, cursor) = (ann.token().to_owned(), bob.token().to_owned(), bob.cursor);
     drop(server);
 
     let sound = run(&["check", text(&copy)]);
-    assert!(sound.starts_with("sound: 1 rooms"), "{sound}");
+    assert!(sound.starts_with("sound: 1 room,"), "{sound}");
     for file in ["journal.sqlite", "secret"] {
         let mode = fs::metadata(copy.join(file)).expect("is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");

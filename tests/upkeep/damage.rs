@@ -158,6 +158,56 @@ async fn a_file_cut_anywhere_is_found_and_what_is_recovered_is_a_prefix() {
     }
 }
 
+#[tokio::test]
+async fn of_a_file_that_lost_its_last_pages_the_rest_is_recovered() {
+    let folder = present().await;
+    let (whole, intact) = (
+        contents(folder.path()),
+        fs::read(journal(folder.path())).expect("reads"),
+    );
+    let records = |contents: &Contents| {
+        contents
+            .streams
+            .iter()
+            .map(|(_, records, _)| records.len())
+            .sum::<usize>()
+    };
+    for lost in [1, 4096, 5_000, 2 * 4096] {
+        let folder = folder_with(&intact[..intact.len() - lost]);
+        recover(folder.path()).expect("the rest is sound");
+        let kept = contents(folder.path());
+        assert!(is_prefix(&kept, &whole), "{lost}");
+        assert!(records(&kept) > 0 && records(&kept) <= records(&whole), "{lost}");
+    }
+}
+
+#[test]
+fn what_cannot_be_recovered_stays_as_it_was_and_is_said_to_be_lost() {
+    let folder = folder_with(&b"x".repeat(5_000));
+    let data = folder.path().to_str().expect("text");
+    for _ in 0..2 {
+        let (status, _, said) = ended(hubbub(&["recover", "--data", data]));
+        assert_eq!(status, Some(1));
+        assert!(
+            said.contains("`hubbub restore`") && !said.contains("`hubbub recover`"),
+            "{said}"
+        );
+    }
+    let names: Vec<_> = fs::read_dir(folder.path())
+        .expect("reads")
+        .map(|file| file.expect("reads").file_name())
+        .collect();
+    assert!(
+        !names.iter().any(|name| name.to_string_lossy().starts_with("damaged-")),
+        "{names:?}"
+    );
+    assert_eq!(fs::read(journal(folder.path())).expect("reads"), b"x".repeat(5_000));
+
+    let nowhere = folder.path().join("nowhere");
+    assert!(recover(&nowhere).is_err());
+    assert!(!nowhere.exists());
+}
+
 /// A data folder as a kill leaves it: its last commits stand in the write-ahead log. Also the head of `live`.
 async fn killed() -> (TempDir, u64) {
     let (folder, left) = (present().await, tempfile::tempdir().expect("a temporary folder"));
@@ -268,7 +318,7 @@ async fn the_program_says_what_is_damaged_and_what_to_do() {
         "{faults}"
     );
     assert!(
-        sentence.contains(&format!("{} faults", faults.lines().count())),
+        sentence.contains(&format!(": {} fault", faults.lines().count())),
         "{sentence}"
     );
 

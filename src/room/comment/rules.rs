@@ -62,10 +62,7 @@ pub(in crate::room) fn post_by_viewer(
 /// The name of a viewer, also of one whom this command makes known, and whether the store knows them.
 fn known_as(room: &Room, viewer: ViewerNo, visitor: &Visitor) -> (Personal, bool) {
     if let Some(viewer) = room.audience.viewer(viewer) {
-        // One whose name was erased is a guest again.
-        let name = Some(&viewer.name).filter(|name| !name.as_str().is_empty());
-        let name = name.map_or_else(|| audience::guest(viewer.id), Personal::clone);
-        return (name, viewer.store);
+        return (audience::called(room, viewer), viewer.store);
     }
     match audience::meet(room, visitor) {
         (_, Some(Event::Audience(AudienceEvent::Met { name, store, .. }))) => (name, store),

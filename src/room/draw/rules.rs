@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::audience::Visitor;
+use super::super::audience::{self, Visitor};
 use super::super::discount::{ADDRESS_CEILING, WhoCounts};
 use super::super::fair::CommittedRules;
 use super::super::show::{OpenDrawAtEnd, State};
@@ -530,7 +530,7 @@ impl Draw {
     fn name_winners(&self, room: &Room, entries: Vec<u32>) -> Vec<Winner> {
         let winner = |entry: u32| {
             let by = self.entry(entry)?.viewer;
-            let name = room.audience.viewer(by).map(|viewer| viewer.name.clone());
+            let name = room.audience.viewer(by).map(|viewer| audience::called(room, viewer));
             let name = name.unwrap_or_default();
             Some(Winner { entry, by, name })
         };
