@@ -65,12 +65,13 @@ function begin(codec) {
   function render() {
     const { stage } = app.room;
     const { phase, why } = app.standing;
+    const cutOff = phase === "reconnecting" || why === "offline";
     page.dataset.phase = phase;
     page.dataset.state = stage ? stage.show.state : "none";
-    const words = stripWords(phase, why);
+    const words = stripWords(phase, cutOff, why);
     strip.hidden = !words;
     setText(strip, words);
-    strip.classList.toggle("strip--calm", phase !== "reconnecting");
+    strip.classList.toggle("strip--calm", !cutOff);
     if (stage) setText(/** @type {Element} */ (document.querySelector("title")), `${stage.show.details.title} · Hubbub`);
     for (const part of [picture, top, panel, comments, cards, composer, hearts, gate]) part.update();
     const waiting = waitingCount(app);
@@ -79,11 +80,11 @@ function begin(codec) {
     if (mine) mine.refresh();
   }
 
-  /** What the thin bar says; nothing while all is as usual. @param {string} phase @param {string} [why] */
-  function stripWords(phase, why) {
+  /** What the thin bar says; nothing while all is as usual. @param {string} phase @param {boolean} cutOff @param {string} [why] */
+  function stripWords(phase, cutOff, why) {
     const { stage } = app.room;
     if (why === "parked") return t("parked");
-    if (phase === "reconnecting") return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
+    if (cutOff) return t(app.connection.waiting || composer.text ? "reconnecting_kept" : "reconnecting");
     if (phase === "connecting" && stage === null) return t("connecting");
     // the host may still undo it, then the words go again
     return phase === "live" && stage?.show.ends_at ? t("about_to_end") : "";
@@ -108,6 +109,8 @@ function begin(codec) {
   hearts.start(app, byId("air"), picture);
   gate.start(app);
   mineButton.addEventListener("click", showMine);
+  // the field keeps the focus, and its room, until the press is over: nothing moves under it
+  mineButton.addEventListener("mousedown", (event) => event.preventDefault());
   byId("share").addEventListener("click", () => share(room, document.title));
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault();

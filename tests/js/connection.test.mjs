@@ -160,6 +160,19 @@ test("a page that is looked at again asks, and comes back at once if nothing is 
   assert.notEqual(it.socket(), socket);
 });
 
+test("offline is said at once, until something is heard all the same", (context) => {
+  const it = setUp(context);
+  it.connection.start();
+  const socket = it.join();
+  it.connection.offline();
+  assert.deepEqual(it.standings.slice(-1), ["live: offline"]);
+  socket.tell({ pulse: { as_of: 12, at: 1, totals: {} } });
+  assert.deepEqual(it.standings.slice(-1), ["live"]);
+  socket.end(1006);
+  it.connection.offline();
+  assert.deepEqual(it.standings.slice(-1), ["reconnecting"]);
+});
+
 test("a page in backoff that is looked at again does not wait", (context) => {
   const it = setUp(context);
   it.connection.start();

@@ -45,7 +45,9 @@ test("a countdown shows the second that has begun, a running time the one that i
 
 test("lengths of time and large counts are short", () => {
   assert.equal(duration(30_000), "30 sec");
+  assert.equal(duration(47_900), "47 sec", "as clock says 0:47");
   assert.equal(duration(90_000), "1 min 30 sec");
+  assert.equal(duration(779_000), "12 min", "as clock says 12:59");
   assert.equal(duration(725_000), "12 min");
   assert.equal(duration(300_000), "5 min");
   assert.equal(duration(7_500_000), "2 hr 5 min");

@@ -168,6 +168,11 @@ test("comments arrive, hold still under the pointer, and are moderated with undo
   await line(host, "Spam spam").hover();
   await host.getByRole("button", { name: "Delete (d)" }).click();
   await line(host, "Spam spam").getByText("deleted").waitFor();
+  for (const size of Object.values(SIZES)) {
+    await host.setViewportSize({ width: size[0], height: size[1] });
+    assert.deepEqual(await covered(host, ".notice", ".figure, .strip *, .part__tools *, .say *, .hold *, .row, .tab"), [], `${size}`);
+  }
+  await host.setViewportSize({ width: 1366, height: 625 });
   await host.getByRole("button", { name: /^Undo/ }).click();
   await line(host, "Spam spam").locator(".line__text:not(:has(s))").waitFor();
   await host.mouse.move(600, 300);
@@ -371,6 +376,17 @@ test("strip, current and next action, comments and the run of show stand on one 
   await air(host, "ON AIR");
 });
 
+/** The words of those of `others` that `selector` stands over. */
+function covered(page, selector, others) {
+  return page.evaluate(([selector, others]) => {
+    const over = document.querySelector(selector).getBoundingClientRect();
+    return [...document.querySelectorAll(others)].filter((one) => {
+      const { top, left, bottom, right, width } = one.getBoundingClientRect();
+      return width > 0 && left < over.right && right > over.left && top < over.bottom && bottom > over.top;
+    }).map((one) => one.textContent);
+  }, [selector, others]);
+}
+
 /** Whether the first of these is wholly in the window. */
 function inSight(page, selector) {
   return page.locator(selector).first().evaluate((element) => {
@@ -400,6 +416,11 @@ test("End asks once, can be undone, and then leaves the summary", async () => {
   await dialog(host).getByLabel("Codes can still be used for").selectOption("5");
   await button(dialog(host), "End the show").click();
   await host.locator(".air", { hasText: "ENDED" }).waitFor({ timeout: 25_000 });
+  await host.setViewportSize({ width: 390, height: 844 });
+  await host.locator(".tab", { hasText: "Numbers" }).click();
+  assert.ok(await host.locator(".figure").first().evaluate((tile) => tile.offsetHeight) < 120, "a tile is as high as what it says");
+  assert.ok(await inSight(host, ".numbers-after .button"));
+  await host.setViewportSize({ width: 1366, height: 625 });
   await button(host, "Summary").click();
   await dialog(host).getByText("2 claimed of 2 (quota), 100%").waitFor();
   await dialog(host).getByText("1 redeemed of 2 claimed").waitFor();

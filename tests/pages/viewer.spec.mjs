@@ -133,6 +133,20 @@ test("comments off says so and keeps what is written", async () => {
   await input(ann).fill("");
 });
 
+test("a text that is left standing keeps neither the heart nor Send away; while one writes the field has their room", async () => {
+  await input(ann).fill("left standing");
+  await ann.locator("#hearts").waitFor({ state: "hidden" });
+  await input(ann).blur();
+  await button(ann, "Like").waitFor();
+  await button(ann, "Share").waitFor();
+  assert.ok(await button(ann, "Send").isEnabled());
+  await input(ann).focus();
+  await button(ann, "My codes and prizes").click();
+  await ann.getByRole("dialog", { name: "My codes and prizes" }).waitFor();
+  await ann.keyboard.press("Escape");
+  await input(ann).fill("");
+});
+
 test("a heart is counted and reaches the others", async () => {
   const heart = button(ann, "Like");
   for (let i = 0; i < 5; i += 1) await heart.click();
@@ -270,6 +284,75 @@ test("a changed transcript is found out", async () => {
   await ann.locator("[data-outcome=bad]").waitFor();
   await ann.unroute("**/transcript");
   await ann.keyboard.press("Escape");
+});
+
+test("a claim, an entry and a prize form whose answer never came are asked again after a reload, and once answered no more", async () => {
+  await host("PUT", "/discounts/late", { terms: { title: "Late lips", off: { percent: 20 }, quota: 3, closes: { after_ms: 600_000 } }, codes: { generated: {} } });
+  await host("PUT", "/draws/late", { prize: "Late lipstick", winners: 1, open_ms: 600_000, eligibility: { phrase: { phrase: "晚" } }, ask: ["name"], readers: "Mia" });
+  const bob = await openPage(browser, server, PHONE);
+  let cut = true;
+  const asked = [];
+  await bob.routeWebSocket(/\/ws\//, (page) => {
+    const room = page.connectToServer();
+    page.onMessage((data) => {
+      const { cmd, args } = JSON.parse(data);
+      const pressed = ["claim", "comment", "claim_prize"].includes(cmd);
+      if (pressed) asked.push(args);
+      if (!cut || !pressed) room.send(data);
+    });
+  });
+  await open(bob);
+  await host("POST", "/discounts/late/open");
+  await button(bob, "Claim my code").click();
+  await button(bob, "Claiming…").waitFor();
+  await host("POST", "/draws/late/open");
+  await button(bob, "Send “晚”").click();
+  await button(bob, "Entering…").waitFor();
+  cut = false;
+  await bob.reload();
+  await bob.getByText("You are in: no. 1").waitFor();
+  await button(bob, "Next card").click();
+  await bob.locator(".card .code").waitFor();
+  assert.deepEqual(asked.slice(2), asked.slice(0, 2), "the same unit, the same nonce");
+  await bob.reload();
+  await bob.getByText("You are in: no. 1").waitFor();
+  assert.equal(asked.length, 4);
+  await host("POST", "/draws/late/lock");
+  cut = true;
+  await button(bob, "Claim your prize").click();
+  await bob.getByLabel("Name").fill("Bob");
+  await button(bob, "Send to the host").click();
+  await bob.reload();
+  await button(bob, "Claim your prize").click();
+  await bob.locator(".prize-form button:disabled").waitFor();
+  assert.equal(await bob.getByLabel("Name").inputValue(), "Bob");
+  cut = false;
+  await bob.reload();
+  await button(bob, "My codes and prizes").click();
+  await bob.getByText("Claimed: the host has what you filled in.").waitFor();
+  await bob.context().close();
+  await host("POST", "/discounts/late/close");
+});
+
+test("a claim that is refused after a reload says why", async () => {
+  await host("PUT", "/discounts/few", { terms: { title: "Few lips", off: { percent: 20 }, quota: 1, closes: { after_ms: 600_000 } }, codes: { generated: {} } });
+  const bob = await openPage(browser, server, PHONE);
+  await open(bob);
+  await bob.locator(".composer").waitFor();
+  await bob.evaluate((room) => sessionStorage.setItem(`hubbub.presses.${room}`, JSON.stringify([{ of: "discount few", cmd: "claim", args: { discount: "few", unit: 2 } }])), ROOM);
+  await host("POST", "/discounts/few/open");
+  await bob.reload();
+  await bob.locator(".card__why", { hasText: /\w/ }).waitFor();
+  assert.equal(await bob.evaluate((room) => sessionStorage.getItem(`hubbub.presses.${room}`), ROOM), null);
+  await bob.context().close();
+  await host("POST", "/discounts/few/close");
+});
+
+test("the browser's word that the network is gone is shown at once, and taken back when the room is heard", async () => {
+  await ann.evaluate(() => dispatchEvent(new Event("offline")));
+  await ann.locator(".strip:not(.strip--calm)", { hasText: "Reconnecting…" }).waitFor();
+  await ann.evaluate(() => dispatchEvent(new Event("online")));
+  await ann.locator(".strip").waitFor({ state: "hidden", timeout: 2_000 });
 });
 
 test("a crash of the server is a thin bar: content stays, what was written meanwhile arrives once", async () => {

@@ -1,5 +1,5 @@
 // @ts-check
-// What happened, with an undo where there is one. They stand over the numbers, where nothing is pressed.
+// What happened, with an undo where there is one. They stand where nothing is pressed and no number is read.
 
 import { t } from "../model/strings.js";
 import { button, iconButton } from "./controls.js";
@@ -15,10 +15,10 @@ export class ControlNotices extends Part {
       class: `notice notice--${notice.kind}`,
     },
       h("span", { class: "notice__text" }, notice.text),
-      notice.undo ? button(`${notice.undo.label} (${Math.max(0, Math.ceil((notice.until - now) / 1000))})`, () => {
+      h("span", { class: "notice__acts" }, notice.undo ? button(`${notice.undo.label} (${Math.max(0, Math.ceil((notice.until - now) / 1000))})`, () => {
         desk.dismiss(notice.id);
         notice.undo?.run();
       }, { kind: "main" }) : null,
-      iconButton("close", t("close"), () => desk.dismiss(notice.id)))));
+      iconButton("close", t("close"), () => desk.dismiss(notice.id))))));
   }
 }

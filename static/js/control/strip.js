@@ -67,8 +67,8 @@ function health(desk) {
   const told = state.health;
   if (!told) return h("p", { class: "strip__health" }, watching);
   const journal = told.journal_ok
-    ? h("span", { key: "journal", class: "strip__journal", title: t("journal_hint") }, t("journal_good", { n: told.commit_ms }))
-    : h("strong", { key: "journal", class: "strip__bad" }, t("journal_bad"));
+    ? h("span", { key: "journal", class: "strip__journal", title: t("journal_hint") }, `· ${t("journal_good", { n: told.commit_ms })}`)
+    : h("strong", { key: "journal", class: "strip__bad" }, `· ${t("journal_bad")}`);
   return h("p", { class: "strip__health", title: t("health_hint") },
     h("span", { key: "watching", class: "strip__watching" }, watching),
     h("span", { key: "have", class: "strip__have" }, `– ${have(told)}`),

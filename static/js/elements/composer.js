@@ -67,7 +67,7 @@ export class Composer extends HTMLElement {
     this.tick();
   }
 
-  /** While something is written the field has more of the row. */
+  /** What is written can be sent; while it is being written the field has more of the row. */
   showActive() {
     this.classList.toggle("composer--active", this.text !== "");
   }

@@ -10,7 +10,6 @@ import { Countdown } from "./countdown.js";
 
 /** @typedef {import("../types.js").DiscountCard} DiscountCard */
 /** @typedef {import("../types.js").MyClaim} MyClaim */
-/** @typedef {import("../net/connection.js").Refused} Refused */
 
 /** Below this share of the quota the bar takes the accent. */
 const LOW = 0.2;
@@ -30,10 +29,9 @@ export class DiscountView {
   constructor(app, id) {
     this.app = app;
     this.id = id;
+    /** Its name among the presses. */
+    this.key = `discount ${id}`;
     this.busy = false;
-    this.problem = "";
-    /** Until when the watch gate keeps me out, server time. */
-    this.gateUntil = 0;
     this.off = h("p", { class: "card__off" });
     this.title = h("h3", { class: "card__title" });
     this.items = h("p", { class: "card__items" });
@@ -69,6 +67,10 @@ export class DiscountView {
   /** @param {DiscountCard} card */
   update(card) {
     const { terms } = card;
+    const asked = this.busy;
+    this.busy = this.app.presses.isWaiting(this.key);
+    const last = this.claims[this.claims.length - 1];
+    if (asked && !this.busy && last && !this.app.presses.why(this.key)) announce(`${t("claimed_it")}: ${last.code}`);
     setText(this.off, off(terms.off));
     setText(this.title, terms.title);
     setText(this.items, terms.items || t("everything"));
@@ -108,7 +110,8 @@ export class DiscountView {
     this.offer.hidden = have >= limit || (card.closed !== undefined && have > 0);
     this.button.disabled = this.busy || card.closed !== undefined || over || gate > 0 || card.remaining === 0;
     setText(this.button, this.label(card, have, over, gate));
-    setText(this.why, this.problem || (card.terms.gate && !have ? t("watch_gate", { time: duration(card.terms.gate.watched.ms) }) : ""));
+    const problem = this.app.presses.why(this.key);
+    setText(this.why, problem ? refusal(problem) : (card.terms.gate && !have ? t("watch_gate", { time: duration(card.terms.gate.watched.ms) }) : ""));
   }
 
   /** @param {DiscountCard} card @param {number} have @param {boolean} over @param {number} gate */
@@ -124,25 +127,13 @@ export class DiscountView {
   /** How much longer I must watch, ms. @param {DiscountCard} card */
   gateLeft(card) {
     if (!card.terms.gate) return 0;
-    const told = this.gateUntil - this.app.clock.now();
+    const { refused } = this.app.presses.find(this.key) || {};
+    const told = refused?.code === "watch_longer" ? refused.until - this.app.clock.now() : 0;
     return told > 0 ? told : Math.max(0, card.terms.gate.watched.ms - this.app.watchedMs);
   }
 
-  async claim() {
-    const unit = this.claims.length + 1;
-    this.busy = true;
-    this.problem = "";
-    this.app.changed();
-    try {
-      const { claim } = await this.app.connection.request("claim", { discount: this.id, unit });
-      announce(`${t("claimed_it")}: ${claim ? claim.code : ""}`);
-    } catch (error) {
-      const refused = /** @type {Refused} */ (error);
-      this.problem = refusal(refused.code);
-      if (refused.code === "watch_longer") this.gateUntil = this.app.clock.now() + (refused.retryAfterMs || 0);
-    }
-    this.busy = false;
-    this.app.changed();
+  claim() {
+    this.app.press(this.key, "claim", { discount: this.id, unit: this.claims.length + 1 });
   }
 
   /** The short words for the folded card. @param {DiscountCard} card */

@@ -9,7 +9,6 @@ import { Countdown } from "./countdown.js";
 
 /** @typedef {import("../types.js").DrawCard} DrawCard */
 /** @typedef {import("../types.js").Revealed} Revealed */
-/** @typedef {import("../net/connection.js").Refused} Refused */
 
 /** Winners shown on the card. */
 const WINNERS_SHOWN = 12;
@@ -19,9 +18,8 @@ export class DrawView {
   constructor(app, id, openMine) {
     this.app = app;
     this.id = id;
-    this.busy = false;
-    this.problem = "";
-    this.gateUntil = 0;
+    /** Its name among the presses. */
+    this.key = `draw ${id}`;
     /** One nonce for the phrase, however often it is tapped. */
     this.nonce = nonce();
     this.title = h("h3", { class: "card__title card__title--prize" });
@@ -78,6 +76,10 @@ export class DrawView {
     this.showButtons(card);
   }
 
+  get busy() {
+    return this.app.presses.isWaiting(this.key);
+  }
+
   get entry() {
     return (this.app.room.mine.entries || []).find((entry) => entry.draw === this.id);
   }
@@ -103,7 +105,8 @@ export class DrawView {
     if (revealed) return this.outcome(revealed);
     const struck = this.entry && (card.struck || []).find((one) => one.entry === this.entry?.number);
     if (struck) return t("struck", { reason: struck.reason });
-    if (this.problem) return this.problem;
+    const problem = this.app.presses.why(this.key);
+    if (problem) return refusal(problem);
     if (this.entry) return t("entered", { n: this.entry.number });
     return open && "present" in card.rules.eligibility ? t("stay") : "";
   }
@@ -161,7 +164,8 @@ export class DrawView {
   gateLeft(card) {
     const { eligibility } = card.rules;
     if (!("watched" in eligibility)) return 0;
-    const told = this.gateUntil - this.app.clock.now();
+    const { refused } = this.app.presses.find(this.key) || {};
+    const told = refused?.code === "watch_longer" ? refused.until - this.app.clock.now() : 0;
     return told > 0 ? told : Math.max(0, eligibility.watched.ms - this.app.watchedMs);
   }
 
@@ -169,23 +173,10 @@ export class DrawView {
     const card = this.card;
     if (!card) return;
     const { eligibility } = card.rules;
-    this.busy = true;
-    this.problem = "";
-    this.app.changed();
-    try {
-      if ("phrase" in eligibility) {
-        await this.app.connection.request("comment", { nonce: this.nonce, text: eligibility.phrase.phrase });
-      } else {
-        await this.app.connection.request("enter_draw", { draw: this.id });
-      }
-    } catch (error) {
-      const refused = /** @type {Refused} */ (error);
-      this.problem = refusal(refused.code);
-      this.nonce = nonce();
-      if (refused.code === "watch_longer") this.gateUntil = this.app.clock.now() + (refused.retryAfterMs || 0);
-    }
-    this.busy = false;
-    this.app.changed();
+    const granted = "phrase" in eligibility
+      ? await this.app.press(this.key, "comment", { nonce: this.nonce, text: eligibility.phrase.phrase })
+      : await this.app.press(this.key, "enter_draw", { draw: this.id });
+    if (!granted) this.nonce = nonce();
   }
 
   async verify() {

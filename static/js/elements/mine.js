@@ -13,7 +13,6 @@ import { openSheet } from "./sheet.js";
 /** @typedef {import("../types.js").MyClaim} MyClaim */
 /** @typedef {import("../types.js").MyWin} MyWin */
 /** @typedef {import("../types.js").Ask} Ask */
-/** @typedef {import("../net/connection.js").Refused} Refused */
 
 /** How phones fill in what is asked. @type {Record<Ask, Record<string, string>>} */
 const FILL = {
@@ -55,7 +54,7 @@ export function openMine(app, closed) {
     const { claims = [], wins = [], entries = [] } = app.room.mine;
     const expired = claims.map((claim) => isExpired(app, claim));
     const phases = app.room.stage?.draws.map((draw) => Object.keys(draw.phase)[0]);
-    const key = JSON.stringify([claims, wins, entries, expired, phases]);
+    const key = JSON.stringify([claims, wins, entries, expired, phases, app.presses.all]);
     if (key === shown) return;
     if (shown && holder.querySelector("form")?.contains(document.activeElement)) return;
     shown = key;
@@ -133,7 +132,7 @@ function prizeState(app, win) {
   if (late) return [line(t(win.claimed ? "prize_claimed" : "prize_late"))];
   const until = line(t("claim_prize_until", { time: date(win.claim_until) }));
   if (!win.ask || !win.ask.length) return [until, getCode(app, win)];
-  if (!win.claimed) return [until, form(app, win)];
+  if (!win.claimed || app.presses.find(prizeKey(win))) return [until, form(app, win)];
   const change = h("button", { class: "button button--small", type: "button", text: t("prize_change") });
   change.addEventListener("click", () => change.replaceWith(form(app, win)));
   return [line(t("prize_claimed")), change];
@@ -143,6 +142,7 @@ function prizeState(app, win) {
 function getCode(app, win) {
   const error = h("p", { class: "field__error", role: "alert" });
   const button = h("button", { class: "button button--main button--wide", type: "button", text: t("prize_get_code") });
+  showPress(app, win, button, error);
   button.addEventListener("click", () => send(app, win, {}, button, error));
   return h("div", {}, button, error);
 }
@@ -150,9 +150,11 @@ function getCode(app, win) {
 /** @param {App} app @param {MyWin} win */
 function form(app, win) {
   const asks = win.ask || [];
-  const inputs = asks.map((ask) => h("input", { class: "input", maxlength: FIELD_MAX, name: ask, ...FILL[ask] }));
+  const sent = app.presses.find(prizeKey(win))?.args.contact || {};
+  const inputs = asks.map((ask) => h("input", { class: "input", maxlength: FIELD_MAX, name: ask, value: sent[ask], ...FILL[ask] }));
   const error = h("p", { class: "field__error", role: "alert" });
   const button = h("button", { class: "button button--main button--wide", type: "submit", text: t("prize_send") });
+  showPress(app, win, button, error);
   const fields = asks.map((ask, i) => h("label", { class: "field" }, h("span", { class: "field__label", text: t(`ask_${ask}`) }), inputs[i]));
   const readers = win.readers ? h("p", { class: "field__hint", text: t("readers", { who: win.readers }) }) : null;
   const element = h("form", { class: "prize-form", novalidate: true }, ...fields, readers, error, button);
@@ -178,16 +180,22 @@ function form(app, win) {
 
 /** @param {App} app @param {MyWin} win @param {Record<string, string>} contact @param {HTMLButtonElement} button @param {HTMLElement} error */
 async function send(app, win, contact, button, error) {
-  button.disabled = true;
-  error.textContent = "";
-  try {
-    await app.connection.request("claim_prize", { draw: win.draw, contact });
-    announce(t("prize_claimed"));
-  } catch (refused) {
-    error.textContent = refusal(/** @type {Refused} */ (refused).code);
-  }
-  button.disabled = false;
-  app.changed();
+  const asked = app.press(prizeKey(win), "claim_prize", { draw: win.draw, contact });
+  showPress(app, win, button, error);
+  if (await asked) announce(t("prize_claimed"));
+  showPress(app, win, button, error);
+}
+
+/** A prize's name among the presses. @param {MyWin} win */
+function prizeKey(win) {
+  return `prize ${win.draw}`;
+}
+
+/** Whether it is on its way, and why not. @param {App} app @param {MyWin} win @param {HTMLButtonElement} button @param {HTMLElement} error */
+function showPress(app, win, button, error) {
+  const why = app.presses.why(prizeKey(win));
+  button.disabled = app.presses.isWaiting(prizeKey(win));
+  error.textContent = why && refusal(why);
 }
 
 /** @param {App} app @param {import("../types.js").EntryReceipt} entry */

@@ -19,6 +19,8 @@ const SOUND = "hubbub.sound";
 const RELOADED = "hubbub.reloaded";
 /** Pages that have to be loaded again do so within so long, not all at once. */
 const RELOAD_WITHIN_MS = 3_000;
+/** A title longer than this stands in smaller letters. */
+const LONG_TITLE = 36;
 
 export class PictureArea extends HTMLElement {
   constructor() {
@@ -95,6 +97,7 @@ export class PictureArea extends HTMLElement {
     if (origin && origin !== this.origin && origin !== location.origin) this.loadAgain(JSON.stringify(details.source));
     this.playSource(state === "live" ? details.source : undefined);
     setText(this.showTitle, details.title);
+    this.showTitle.classList.toggle("picture__title--long", details.title.length > LONG_TITLE);
     this.titled = state === "live" && cover === null;
     this.showTitle.hidden = !this.titled || this.visible;
     this.showWords();

@@ -68,12 +68,12 @@ export function clock(ms, rounding = "down") {
   return `${minutes}:${two(seconds % 60)}`;
 }
 
-/** A length of time in words, seconds only while they matter: `2 h 5 min`, `1 min 42 sec`, `48 小时`. @param {number} ms */
+/** A length of time in words, rounded down as `clock` does it, seconds only while they matter: `2 h 5 min`, `1 min 42 sec`, `48 小时`. @param {number} ms */
 export function duration(ms) {
-  const seconds = Math.round(Math.max(0, ms) / 1000);
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
   if (seconds < 60) return unit(seconds, "second");
   if (seconds < 600 && seconds % 60) return `${unit(Math.floor(seconds / 60), "minute")} ${unit(seconds % 60, "second")}`;
-  const minutes = Math.round(seconds / 60);
+  const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
   if (!hours) return unit(minutes, "minute");
   return minutes % 60 ? `${unit(hours, "hour")} ${unit(minutes % 60, "minute")}` : unit(hours, "hour");

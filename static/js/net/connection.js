@@ -32,7 +32,7 @@ const PARKED_MS = 60_000;
 
 /**
  * Why a connection does not come back by itself, or not soon, from the close code.
- * @typedef {"unknown_room" | "full" | "removed" | "not_allowed" | "too_old" | "flood" | "closed" | "parked"} Why
+ * @typedef {"unknown_room" | "full" | "removed" | "not_allowed" | "too_old" | "flood" | "closed" | "parked" | "offline"} Why
  */
 /** @type {Record<number, Why>} */
 const FINAL = {
@@ -52,7 +52,8 @@ const FINAL = {
  * - reconnecting: it was live, and comes back
  * - closed: it does not come back by itself; `why` says what to tell the person
  *
- * While it comes back `why` is `parked` where the room is out of order.
+ * While it comes back `why` is `parked` where the room is out of order. It is `offline` while the browser
+ * says that there is no network and nothing was heard since, although the socket is still open.
  *
  * @typedef {{phase: "connecting" | "live" | "reconnecting" | "closed", since: number, why?: Why}} Standing
  */
@@ -136,6 +137,7 @@ export class Connection {
     /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
     this.timers = {};
     this.wake = this.wake.bind(this);
+    this.offline = this.offline.bind(this);
   }
 
   /** Connects, and stays connected until {@link Connection.stop}. */
@@ -144,6 +146,7 @@ export class Connection {
       document.addEventListener("visibilitychange", this.wake);
       window.addEventListener("pageshow", this.wake);
       window.addEventListener("online", this.wake);
+      window.addEventListener("offline", this.offline);
     }
     this.connect();
   }
@@ -154,6 +157,7 @@ export class Connection {
       document.removeEventListener("visibilitychange", this.wake);
       window.removeEventListener("pageshow", this.wake);
       window.removeEventListener("online", this.wake);
+      window.removeEventListener("offline", this.offline);
     }
     this.finish("closed");
   }
@@ -246,6 +250,7 @@ export class Connection {
   hear(data) {
     this.heardAt = performance.now();
     this.clear("probe");
+    if (this.standing.why === "offline") this.stand("live");
     /** @type {Message} */
     let message;
     try {
@@ -387,6 +392,11 @@ export class Connection {
     } else if (this.standing.phase !== "closed" && this.byeMs < 0 && this.timers.connect) {
       this.again(0);
     }
+  }
+
+  /** The network is gone, says the browser; what is heard all the same, or the check at `online`, says more. */
+  offline() {
+    if (this.standing.phase === "live") this.stand("live", "offline");
   }
 
   ping() {

@@ -7,6 +7,7 @@
 import { kept } from "../dom.js";
 import { ServerClock } from "../model/clock.js";
 import { Outbox } from "../model/outbox.js";
+import { Presses } from "../model/presses.js";
 import { emptyRoom, reduce } from "../model/room.js";
 import { t } from "../model/strings.js";
 import { Connection, socketUrl } from "../net/connection.js";
@@ -33,10 +34,10 @@ export class App {
       history.replaceState(null, "", location.pathname + location.search);
     }
     this.clock = new ServerClock();
-    this.outbox = new Outbox({
-      get: () => kept.get(`hubbub.outbox.${room}`, "session"),
-      set: (value) => kept.set(`hubbub.outbox.${room}`, value, "session"),
-    });
+    this.outbox = new Outbox(keptInTab(`hubbub.outbox.${room}`));
+    this.presses = new Presses(keptInTab(`hubbub.presses.${room}`));
+    /** Presses that the connection holds and asks. @type {Set<import("../model/presses.js").Press>} */
+    this.underWay = new Set();
     this.triedWithoutToken = false;
     /** Until when sending rests, server time. */
     this.sendRestsUntil = 0;
@@ -109,6 +110,8 @@ export class App {
   joined(joined) {
     this.triedWithoutToken = false;
     if (joined.token && !this.preview) kept.set(TOKEN, joined.token);
+    // after the connection has sent again what it holds
+    if (!this.preview) queueMicrotask(() => this.askAgain());
   }
 
   /** Under other modes the old wait means nothing; if there still is one, the room says so. */
@@ -186,6 +189,40 @@ export class App {
     }
   }
 
+  /**
+   * Asks for a claim, an entry or a prize. It waits among the presses until the room has answered; `true` if
+   * it was granted.
+   *
+   * @param {string} of @param {string} cmd @param {Record<string, any>} args
+   */
+  press(of, cmd, args) {
+    return this.ask(this.presses.add(of, cmd, args));
+  }
+
+  /** What an earlier page pressed, or this one before its connection was closed. */
+  askAgain() {
+    for (const press of this.presses.waiting) if (!this.underWay.has(press)) this.ask(press);
+  }
+
+  /** @param {import("../model/presses.js").Press} press */
+  async ask(press) {
+    this.underWay.add(press);
+    this.changed();
+    try {
+      await this.connection.request(press.cmd, press.args);
+      this.presses.granted(press);
+      return true;
+    } catch (error) {
+      const { code, retryAfterMs = 0 } = /** @type {Refused} */ (error);
+      // that is no answer: it is asked again once the room can be had
+      if (code !== "no_connection") this.presses.refused(press, code, this.clock.now() + retryAfterMs);
+      return false;
+    } finally {
+      this.underWay.delete(press);
+      this.changed();
+    }
+  }
+
   /** Sending rests for so long. @param {number} ms */
   rest(ms) {
     if (ms > 0) this.sendRestsUntil = Math.max(this.sendRestsUntil, this.clock.now() + ms);
@@ -202,4 +239,13 @@ export class App {
     const live = this.room.stage?.show.state === "live";
     return this.room.mine.watched_ms + (live ? Math.max(0, this.clock.now() - this.mineAt) : 0);
   }
+}
+
+/** A place that survives a reload of this tab. @param {string} key */
+function keptInTab(key) {
+  return {
+    get: () => kept.get(key, "session"),
+    /** @param {string | null} value */
+    set: (value) => kept.set(key, value, "session"),
+  };
 }
