@@ -283,7 +283,7 @@ pub struct Options {
     /// Milliseconds by which a message may be held back in a big room, so that one write brings several: a pass
     /// over its viewers that took 15 ms is followed by the next one 60 ms after its start, at most this long.
     /// Small rooms never wait, and nothing that comes alone does; where each pass finds several messages it may be
-    /// half as long again. Default 80, 0 (off) to 1000.
+    /// half as long again, less where the passes themselves take long. Default 80, 0 (off) to 1000.
     /// Low: more CPU where comments are many. High: people see them late.
     #[arg(long, env = "HUBBUB_LINGER_MAX_MS", value_name = "MS", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]

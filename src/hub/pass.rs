@@ -68,10 +68,12 @@ pub(super) async fn run(handle: Arc<RoomHandle>, feed: Arc<Feed>, share: usize) 
     }
 }
 
-/// From the start of a pass to that of the next one, after one that took so long and found so many new batches.
+/// From the start of a pass to that of the next one, after one that took so long and found so many new batches. Whoever
+/// is visited last waits for both: that is bounded too (by 180 ms as shipped), so that passes that take long gather less.
 fn linger(took: Duration, batches: u64, most: Duration) -> Duration {
+    let until_the_last = most * 9 / 4;
     let most = if batches > FEW { most * 3 / 2 } else { most };
-    (LINGER * took).min(most)
+    (LINGER * took).min(most).min(until_the_last.saturating_sub(took))
 }
 
 async fn visit_all(handle: &RoomHandle, feed: &Feed, share: usize, connections: &mut Vec<Arc<Connection>>) {
@@ -208,6 +210,7 @@ mod tests {
         let lingers = |took, batches| linger(ms(took), batches, ms(80)).as_millis();
         assert_eq!([lingers(0, 1), lingers(5, 1), lingers(5, 100)], [0, 20, 20]);
         assert_eq!([lingers(40, 1), lingers(40, 2), lingers(40, 3)], [80, 80, 120]);
+        assert_eq!([lingers(70, 3), lingers(100, 3), lingers(200, 3)], [110, 80, 0]);
         assert_eq!(linger(ms(40), 3, ms(0)), ms(0), "switched off");
     }
 }
