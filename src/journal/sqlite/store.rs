@@ -190,6 +190,12 @@ pub(super) fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<()> {
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()))
 }
 
+/// Frees the pages that a connection keeps in memory.
+pub(super) fn give_pages_back(db: &Connection) {
+    // It frees what it can; nothing depends on it.
+    let _ = execute(db, "PRAGMA shrink_memory");
+}
+
 /// Writes the whole file anew, and empties the log: pages keep remains of rows that once stood in them, whatever is
 /// erased from their tables.
 ///

@@ -26,6 +26,10 @@ const GATHER_MAX: Duration = Duration::from_millis(2);
 /// A checkpoint follows this much of log, as SQLite does by itself: it keeps readers and recovery quick.
 const CHECKPOINT_BYTES: usize = 4 << 20;
 
+/// After so much of log the pages that SQLite keeps in memory are given back: a storm of arrivals leaves 2 MB of them,
+/// and the next commit reads the few that it needs from the system's cache.
+const PAGES_KEPT_BYTES: usize = 1 << 20;
+
 /// What a job costs in the log beside its own bytes: a page of the catalogue and one of the records.
 const JOB_BYTES: usize = 2 * 4096;
 
@@ -86,6 +90,8 @@ pub(super) struct Writer {
     erasing: bool,
     /// About the bytes written to the log since the last checkpoint.
     log_bytes: usize,
+    /// The same, since pages were last given back.
+    pages_bytes: usize,
     /// What comes before waits until then for more ...
     not_before: Instant,
     /// ... unless it is of a stream of the last commit: there is hardly another then, and its room has gathered while
@@ -128,6 +134,7 @@ impl Writer {
             on_commit,
             erasing: true,
             log_bytes: 0,
+            pages_bytes: 0,
             not_before: Instant::now(),
             just_written: Vec::new(),
         }
@@ -144,6 +151,10 @@ impl Writer {
             }
             if self.log_bytes >= CHECKPOINT_BYTES {
                 self.checkpoint("PASSIVE");
+            }
+            if self.pages_bytes >= PAGES_KEPT_BYTES {
+                self.pages_bytes = 0;
+                store::give_pages_back(&self.db);
             }
         }
         self.checkpoint("TRUNCATE");
@@ -188,7 +199,9 @@ impl Writer {
             Ok(outcomes) => {
                 let took = begun.elapsed();
                 self.erasing |= group[0].work.is_removal();
-                self.log_bytes += group.iter().map(|job| job.bytes + JOB_BYTES).sum::<usize>();
+                let bytes = group.iter().map(|job| job.bytes + JOB_BYTES).sum::<usize>();
+                self.log_bytes += bytes;
+                self.pages_bytes += bytes;
                 let durable = group
                     .iter()
                     .zip(&outcomes)
