@@ -13,7 +13,8 @@ const LIVELY: Duration = Duration::from_secs(1);
 /// What waits of a room's counts.
 #[derive(Debug)]
 pub(super) struct Counts {
-    wait: bool,
+    /// Since when there are newer ones than were sent.
+    newer_since: Option<Instant>,
     sent_at: Instant,
     delta_at: Option<Instant>,
 }
@@ -22,35 +23,35 @@ impl Counts {
     /// Nothing waits.
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            wait: false,
+            newer_since: None,
             sent_at: now,
             delta_at: None,
         }
     }
 
     /// There are newer ones.
-    pub(super) fn changed(&mut self) {
-        self.wait = true;
+    pub(super) fn changed(&mut self, now: Instant) {
+        self.newer_since.get_or_insert(now);
     }
 
     /// The stage is sent a delta, and with it whatever counts there are.
     pub(super) fn sent_with_delta(&mut self, now: Instant) {
         self.delta_at = Some(now);
-        if self.wait {
+        if self.newer_since.is_some() {
             self.sent(now);
         }
     }
 
     /// They are sent.
     pub(super) fn sent(&mut self, now: Instant) {
-        (self.wait, self.sent_at) = (false, now);
+        (self.newer_since, self.sent_at) = (None, now);
     }
 
     /// When they are to be sent alone, if they wait.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let lively = self.delta_at.is_some_and(|at| now.duration_since(at) < LIVELY);
         let company = if lively { COMPANY } else { Duration::ZERO };
-        self.wait.then(|| self.sent_at + APART + company)
+        self.newer_since.map(|since| since.max(self.sent_at + APART) + company)
     }
 }
 
@@ -65,13 +66,14 @@ mod tests {
         let mut counts = Counts::new(start);
         counts.sent_with_delta(at(400));
         assert_eq!(counts.due(at(400)), None, "nothing waits");
-        counts.changed();
-        assert_eq!(counts.due(at(1_000)), Some(at(1_100)), "a delta came a moment ago");
-        assert_eq!(counts.due(at(1_500)), Some(at(750)), "none comes any more");
+        counts.changed(at(1_000));
+        counts.changed(at(1_100));
+        assert_eq!(counts.due(at(1_100)), Some(at(1_350)), "a delta came a moment ago");
+        assert_eq!(counts.due(at(1_500)), Some(at(1_000)), "none comes any more");
         counts.sent_with_delta(at(1_050));
         assert_eq!(counts.due(at(1_050)), None, "they went with it");
-        counts.changed();
-        assert_eq!(counts.due(at(2_500)), Some(at(1_800)));
+        counts.changed(at(1_200));
+        assert_eq!(counts.due(at(2_500)), Some(at(1_800)), "not too soon after the last");
         counts.sent(at(2_500));
         assert_eq!(counts.due(at(9_000)), None);
     }

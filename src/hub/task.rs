@@ -523,7 +523,7 @@ impl RoomTask {
     fn show(&mut self, batch: &Batch, first: Offset, at: Timestamp) {
         let totals = batch.events.iter().rev().find_map(Event::totals);
         if totals.is_some() {
-            self.counts.changed();
+            self.counts.changed(Instant::now());
         }
         for feed in self.handle.feeds() {
             let shown = feed.push(first, at, &batch.events, batch.decided);
