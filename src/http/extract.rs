@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::BODY_BYTES_MAX;
 use super::error::Error;
-use crate::protocol::strict_json;
+use crate::protocol::{Unreadable, strict_json};
 
 /// A JSON body, read as strictly as the socket's requests: no duplicate keys, no unknown or missing fields. No
 /// body at all reads as `{}`.
@@ -28,13 +28,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         };
         let value = match bytes.as_ref() {
             b"" => Value::Object(Map::new()),
-            bytes => strict_json(bytes).map_err(|reason| Error::BadJson { reason })?,
+            bytes => strict_json(bytes)?,
         };
         if !value.is_object() {
             return Err(Error::field("body", "is not an object"));
         }
         let value = T::deserialize(value).map_err(|error| Error::field("body", format!("does not fit: {error}")))?;
         Ok(Self(value))
+    }
+}
+
+impl From<Unreadable> for Error {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Malformed(reason) => Self::BadJson { reason },
+            Unreadable::NumberTooLarge(reason) => Self::field("body", format!("has a {reason}")),
+        }
     }
 }
 

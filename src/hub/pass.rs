@@ -195,7 +195,7 @@ fn ask_sample(handle: &RoomHandle, connections: &[Arc<Connection>], now: Timesta
         .step_by(stride)
         .filter(|connection| connection.counted())
     {
-        rounds.asked(connection, now);
+        rounds.asked(&connection.asked_at, now);
         connection.queue(question.frame(connection.wire).clone());
     }
 }

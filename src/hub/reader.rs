@@ -21,6 +21,8 @@ const READ_BYTES: usize = 1024;
 const READ_BUDGET: usize = 2 * (MESSAGE_BYTES_MAX + FRAME_HEADER_MAX);
 /// RFC 6455, 5.2.
 const FRAME_HEADER_MAX: usize = 14;
+/// RFC 6455, 5.5.
+const CONTROL_BYTES_MAX: u64 = 125;
 
 /// Reads frames; knows nothing of writing.
 pub(super) struct Reader(Option<Box<Reading>>);
@@ -99,6 +101,7 @@ impl Reader {
             Err(_) if let Some(close) = breach => Heard::Breach(close),
             Err(error) => match failed(error) {
                 Heard::Nothing if budget == 0 => Heard::Breach(Close::Flood),
+                Heard::Nothing if let Some(close) = reading.boundary.breach => Heard::Breach(close),
                 heard => heard,
             },
         };
@@ -161,27 +164,35 @@ impl Reading {
 }
 
 /// Whether the bytes that the context got so far end where a message ends. It only follows the lengths of
-/// frames: what is wrong with them is the context's to say.
+/// frames: all else that is wrong with them is the context's to say.
 #[derive(Default)]
 struct Boundary {
     cut: Cut,
-    /// The last data frame was not the final one of its message.
-    fragmented: bool,
+    /// What the message's data frames have declared so far, if another one follows.
+    fragments: Option<u64>,
+    /// A header declares more than its frame may have. The context would wait for all of it.
+    breach: Option<Close>,
 }
 
 impl Boundary {
     fn pass(&mut self, mut bytes: &[u8]) {
         while let Some(piece) = self.cut.next(&mut bytes) {
-            if let Piece::Header(header, _) = piece
-                && let OpCode::Data(_) = header.opcode
-            {
-                self.fragmented = !header.is_final;
+            match piece {
+                Piece::Header(header, length) if let OpCode::Data(_) = header.opcode => {
+                    let declared = self.fragments.unwrap_or(0).saturating_add(length);
+                    if declared > MESSAGE_BYTES_MAX as u64 {
+                        self.breach = Some(Close::TooBig);
+                    }
+                    self.fragments = (!header.is_final).then_some(declared);
+                }
+                Piece::Header(_, length) if length > CONTROL_BYTES_MAX => self.breach = Some(Close::Protocol),
+                _ => {}
             }
         }
     }
 
     fn is_reached(&self) -> bool {
-        self.cut.is_between() && !self.fragmented
+        self.cut.is_between() && self.fragments.is_none()
     }
 }
 

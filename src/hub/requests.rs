@@ -192,7 +192,8 @@ fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rate
         (_, Request::Like { taps }) => like(connection, taps, rates),
         (_, Request::Seen(seen)) => {
             let newest = connection.feed.ring.read().head();
-            handle.health.lock().answered(connection, seen, newest, now);
+            let mut rounds = handle.health.lock();
+            rounds.answered(&connection.asked_at, seen, newest, now);
         }
         (Some(re), Request::Command(command)) => ask(connection, re, command),
         (None, Request::Ping | Request::Command(_)) => {

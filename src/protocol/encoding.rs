@@ -77,22 +77,37 @@ impl Encoding {
                 code: "bad_json",
                 message: "a request is an object".to_owned(),
             }),
-            Err(message) => Err(BadRequest {
+            Err(unreadable) => Err(BadRequest {
                 re: None,
-                code: if is_too_large(&message) {
-                    "bad_field"
-                } else {
-                    "bad_json"
+                code: match unreadable {
+                    Unreadable::Malformed(_) => "bad_json",
+                    Unreadable::NumberTooLarge(_) => "bad_field",
                 },
-                message,
+                message: unreadable.to_string(),
             }),
         }
     }
 }
 
-/// What the reader of JSON says of `1e999`, which is JSON all the same.
-fn is_too_large(message: &str) -> bool {
-    message.starts_with("number out of range")
+/// Why bytes are no value that is taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// They are not JSON (or MessagePack), have a key twice, or nest too deep.
+    #[error("{0}")]
+    Malformed(String),
+    /// A number is beyond all that can be held: `1e999`, which is JSON all the same.
+    #[error("{0}")]
+    NumberTooLarge(String),
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        let message = error.to_string();
+        match message.starts_with("number out of range") {
+            true => Self::NumberTooLarge(message),
+            false => Self::Malformed(message),
+        }
+    }
 }
 
 /// A request that cannot be read.
@@ -186,21 +201,21 @@ pub fn command(name: &str, args: Value) -> Result<Option<Command>, serde_json::E
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn strict_json(bytes: &[u8]) -> Result<Value, String> {
+pub fn strict_json(bytes: &[u8]) -> Result<Value, Unreadable> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict(DEPTH_MAX).deserialize(&mut reader);
-    let value = value.and_then(|value| reader.end().map(|()| value));
-    value.map_err(|error| error.to_string())
+    let value = Strict(DEPTH_MAX).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 /// The same for MessagePack.
-fn strict_message_pack(bytes: &[u8]) -> Result<Value, String> {
+fn strict_message_pack(bytes: &[u8]) -> Result<Value, Unreadable> {
     let mut rest = bytes;
     let value = Strict(DEPTH_MAX).deserialize(&mut rmp_serde::Deserializer::new(&mut rest));
-    let value = value.map_err(|error| error.to_string())?;
+    let value = value.map_err(|error| Unreadable::Malformed(error.to_string()))?;
     match rest.len() {
         0 => Ok(value),
-        more => Err(format!("{more} bytes follow the request")),
+        more => Err(Unreadable::Malformed(format!("{more} bytes follow the request"))),
     }
 }
 

@@ -5,7 +5,7 @@ mod encoding;
 pub mod message;
 
 pub use close::Close;
-pub use encoding::{BadRequest, Encoding, command, strict_json};
+pub use encoding::{BadRequest, Encoding, Unreadable, command, strict_json};
 pub use message::{
     Cursor, Delta, FeedKind, Health, Hello, Joined, Keyframe, Message, Numbered, Picture, Problem, Pulse, Request, Seen,
 };

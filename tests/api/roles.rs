@@ -62,9 +62,9 @@ const TABLE: &str = r#"
     put /rooms/{room}/discounts/{discount} {"terms":{"title":"t","off":{"percent":10},"quota":1,"closes":"with_show"},"codes":{"pasted":{}}} | . . . x x x . . x . .
     post /rooms/{room}/discounts/{discount}/codes list    | . . . x x x . . x . .
     post /rooms/{room}/discounts/{discount}/open {}       | . . . x x x . . x . .
-    get /rooms/{room}/discounts/{discount}/codes.csv {}   | . . . x x x . . x . .
-    get /rooms/{room}/discounts/{discount}/claims {}      | . . . x x x . . x . .
-    get /rooms/{room}/discounts/{discount}/claims.csv {}  | . . . x x x . . x . .
+    get /rooms/{room}/discounts/{discount}/codes.csv {}   | . . . . . x . . x . .
+    get /rooms/{room}/discounts/{discount}/claims {}      | . . . . . x . . x . .
+    get /rooms/{room}/discounts/{discount}/claims.csv {}  | . . . . . x . . x . .
     post /rooms/{room}/discounts/{discount}/close {}      | . . . x x x . . x . .
     delete /rooms/{room}/discounts/{discount} {}          | . . . x x x . . x . .
     post /rooms/{room}/check {"code":"c"}                 | . . . x x x x . x x .

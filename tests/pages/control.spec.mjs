@@ -339,6 +339,13 @@ test("an assistant joins once by a press, and may do what the link said", async 
   await lea.context().close();
 });
 
+test("the browser's word that the network is gone is shown at once, and taken back when the room is heard", async () => {
+  await host.evaluate(() => dispatchEvent(new Event("offline")));
+  await host.getByText("Connection lost since").waitFor();
+  await host.evaluate(() => dispatchEvent(new Event("online")));
+  await host.getByText("Connection lost since").waitFor({ state: "hidden", timeout: 2_000 });
+});
+
 test("a lost connection keeps everything in sight, and sends what waits when it is back", async () => {
   await server.kill();
   await host.getByText("Connection lost since").waitFor();

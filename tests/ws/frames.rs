@@ -25,6 +25,11 @@ async fn a_frame_that_breaks_the_protocol_is_answered_with_its_close_code() {
         ("an unknown control opcode", masked(0x8b, b""), 1002),
         ("a fragmented ping", masked(0x09, b""), 1002),
         ("a long ping", masked(0x89, &[b'x'; 126]), 1002),
+        (
+            "a ping that declares 126 bytes",
+            vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4],
+            1002,
+        ),
         ("a lone continuation", masked(0x80, b"x"), 1002),
         (
             "a message inside another",
@@ -62,6 +67,11 @@ async fn a_frame_that_breaks_the_protocol_is_answered_with_its_close_code() {
         (
             "fragments that are too big together",
             [masked(0x01, &[b'x'; 16_000]), masked(0x80, &[b'x'; 400])].concat(),
+            1009,
+        ),
+        (
+            "a fragment that declares too much for what came before",
+            [masked(0x01, &[b'x'; 16_000]), vec![0x80, 0xfe, 1, 144, 1, 2, 3, 4]].concat(),
             1009,
         ),
         (

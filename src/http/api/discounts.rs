@@ -148,7 +148,7 @@ async fn add_codes(
     Ok(axum::Json(Added { codes: codes.len() }))
 }
 
-/// Download all codes of a discount, for the shop.
+/// Download all codes of a discount, for the shop: for the host alone.
 #[utoipa::path(get, path = "/rooms/{room}/discounts/{discount}/codes.csv", tag = "discounts",
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn codes(
@@ -158,7 +158,7 @@ async fn codes(
 ) -> Result<Table, Error> {
     let name = format!("{id}-{discount}-codes");
     let look = move |room: &Room, _| room.discounts.codes(&discount).ok_or(Refusal::UnknownDiscount);
-    let codes = app.look(&caller, &id, Need::Actions, look).await?;
+    let codes = app.look(&caller, &id, Need::Host, look).await?;
     let mut table = Table::plain(name, &["code"]);
     codes.iter().for_each(|code| table.row(&[code]));
     Ok(table)
@@ -222,7 +222,7 @@ impl From<ClaimRow> for Claim {
     }
 }
 
-/// List the claims of a discount, with their codes.
+/// List the claims of a discount, with their codes: for the host alone.
 #[utoipa::path(get, path = "/rooms/{room}/discounts/{discount}/claims", tag = "discounts", params(Page),
     responses((status = 200, body = Claims)))]
 async fn claims(
@@ -259,10 +259,10 @@ async fn page_of(
             next: (reached < total).then_some(reached),
         })
     };
-    app.look(caller, id, Need::Actions, look).await
+    app.look(caller, id, Need::Host, look).await
 }
 
-/// Download the claims of a discount.
+/// Download the claims of a discount, with their codes: for the host alone.
 #[utoipa::path(get, path = "/rooms/{room}/discounts/{discount}/claims.csv", tag = "discounts",
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn claims_table(

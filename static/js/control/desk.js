@@ -92,9 +92,10 @@ export class Desk {
     return this.clock.now();
   }
 
-  /** Whether the room is on the line. */
+  /** Whether the room is on the line, as far as the page knows. */
   get connected() {
-    return this.connection.standing.phase === "live";
+    const { phase, why } = this.connection.standing;
+    return phase === "live" && why !== "offline";
   }
 
   /**

@@ -168,10 +168,11 @@ export function openDiscountResults(desk, id) {
   const path = paths(desk.room);
   const row = () => rowOf(desk, "discount", id);
   let after = 0;
-  const read = new Loading(() => desk.api.read(`${path.claims(id)}?after=${after}&limit=${PAGE_ROWS}`), () => sheet?.paint());
+  // who has which code is for the host alone
+  const read = desk.may("host") ? new Loading(() => desk.api.read(`${path.claims(id)}?after=${after}&limit=${PAGE_ROWS}`), () => sheet?.paint()) : null;
   const go = (/** @type {number} */ to) => {
     after = to;
-    read.again();
+    read?.again();
   };
   const body = () => {
     const is = row();
@@ -181,11 +182,11 @@ export function openDiscountResults(desk, id) {
     return [
       h("p", { class: "numbers", key: "sum" },
         `${t("claimed_of", { n: claimed, quota: number(quota), share: share(claimed, quota) })} · ${t("redeemed_of", { n: used, claimed: number(claimed) })}`),
-      h("div", { class: "actions", key: "actions" },
+      read ? h("div", { class: "actions", key: "actions" },
         button(t("read_again"), () => read.again()),
         button(t("claims_csv"), () => save(desk, path.claimsCsv(id), `claims-${id}.csv`), { icon: "download" }),
-        button(t("codes_csv"), () => save(desk, path.codesCsv(id), `codes-${id}.csv`), { icon: "download", title: t("codes_csv_hint") })),
-      read.show(({ claims: some, total }) => (some.length
+        button(t("codes_csv"), () => save(desk, path.codesCsv(id), `codes-${id}.csv`), { icon: "download", title: t("codes_csv_hint") })) : null,
+      read?.show(({ claims: some, total }) => (some.length
         ? [claimsTable(desk, some), pager(after, some.length, total, go)]
         : h("p", { class: "empty" }, t("no_claims")))),
       addresses(desk),

@@ -170,7 +170,7 @@ function aloneNote(desk) {
 /** A lost connection: since when, and what will be sent. @param {Desk} desk */
 function lineNote(desk) {
   const { standing: line } = desk.connection;
-  if (line.phase === "live") return null;
+  if (desk.connected) return null;
   if (line.phase === "closed") {
     return h("p", { class: "note note--bad", key: "closed" }, t(`line_${line.why ?? "closed"}`),
       button(t("retry"), () => desk.connection.retry(), { kind: "main" }));
