@@ -274,14 +274,15 @@ pub struct Auth {
     own: Vec<DecodingKey>,
     identity: Validation,
     sign_in: Validation,
-    store: Option<StoreKey>,
+    /// The store's key, and its former one while rotating.
+    stores: Vec<StoreKey>,
     secret: SigningSecret,
     revoked: RwLock<BTreeSet<PersonId>>,
 }
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Auth({} keys, store {:?})", self.own.len(), self.store)
+        write!(f, "Auth({} keys, stores {:?})", self.own.len(), self.stores)
     }
 }
 
@@ -327,15 +328,16 @@ fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
 }
 
 impl Auth {
-    /// Tokens are signed under `secret`; those signed under `previous` are still taken, while rotating.
-    pub fn new(secret: SigningSecret, previous: Option<SigningSecret>, store: Option<StoreKey>) -> Self {
+    /// Tokens are signed under `secret`; those signed under `previous` are still taken, while rotating. A store's own are
+    /// taken under each of `stores`.
+    pub fn new(secret: SigningSecret, previous: Option<SigningSecret>, stores: Vec<StoreKey>) -> Self {
         let keys = std::iter::once(&secret).chain(&previous);
         Self {
             signing: EncodingKey::from_secret(&secret.0),
             own: keys.map(|key| DecodingKey::from_secret(&key.0)).collect(),
             identity: validation(Algorithm::HS256, ISSUER, &[VIEWER, STAFF, STORE, OPERATOR]),
             sign_in: validation(Algorithm::HS256, ISSUER, &[SIGN_IN]),
-            store,
+            stores,
             secret,
             revoked: RwLock::default(),
         }
@@ -347,10 +349,12 @@ impl Auth {
     ///
     /// [`BadToken`], whatever is wrong.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Identity, BadToken> {
-        match (self.own(token, &self.identity, now), &self.store) {
-            (Ok(claims), _) => self.identity(claims),
-            (Err(BadToken), Some(store)) => store.verify(token, now),
-            (Err(BadToken), None) => Err(BadToken),
+        match self.own(token, &self.identity, now) {
+            Ok(claims) => self.identity(claims),
+            Err(BadToken) => {
+                let mut verified = self.stores.iter().map(|store| store.verify(token, now));
+                verified.find(Result::is_ok).unwrap_or(Err(BadToken))
+            }
         }
     }
 
@@ -537,12 +541,12 @@ mod tests {
     }
 
     fn auth() -> Auth {
-        Auth::new(secret(1), None, None)
+        Auth::new(secret(1), None, Vec::new())
     }
 
     fn with_store(algorithm: &str, key: &[u8]) -> Auth {
         let store = StoreKey::new(algorithm, key, "shop").unwrap();
-        Auth::new(secret(1), None, Some(store))
+        Auth::new(secret(1), None, vec![store])
     }
 
     fn room() -> RoomId {
@@ -668,13 +672,30 @@ mod tests {
     #[test]
     fn two_secrets_are_good_while_rotating_and_one_afterwards() {
         let old = auth().viewer_token(ViewerId(7), NOW);
-        let rotating = Auth::new(secret(2), Some(secret(1)), None);
+        let rotating = Auth::new(secret(2), Some(secret(1)), Vec::new());
         assert!(rotating.verify(&old, NOW).is_ok());
         let new = rotating.viewer_token(ViewerId(7), NOW);
         bad(&auth(), &new);
-        let rotated = Auth::new(secret(2), None, None);
+        let rotated = Auth::new(secret(2), None, Vec::new());
         assert!(rotated.verify(&new, NOW).is_ok());
         bad(&rotated, &old);
+    }
+
+    #[test]
+    fn two_keys_of_a_shop_are_good_while_rotating_for_the_same_customer() {
+        const NEXT: &[u8] = b"the shop's next secret, which is long enough";
+        let stores = |keys: &[&[u8]]| {
+            let stores = keys.iter().map(|key| StoreKey::new("HS256", key, "shop").unwrap());
+            Auth::new(secret(1), None, stores.collect())
+        };
+        let [old, new] =
+            [SHOP, NEXT].map(|key| by_shop(Algorithm::HS256, &EncodingKey::from_secret(key), &shop_claims()));
+        let rotating = stores(&[NEXT, SHOP]);
+        assert!(rotating.verify(&new, NOW).is_ok());
+        assert_eq!(rotating.verify(&old, NOW), rotating.verify(&new, NOW));
+        bad(&rotating, &new[1..]);
+        bad(&stores(&[SHOP]), &new);
+        bad(&stores(&[NEXT]), &old);
     }
 
     #[test]
@@ -959,7 +980,7 @@ mod tests {
     fn debug_shows_no_secret() {
         let auth = with_store("HS256", SHOP);
         let issued = auth.operator_token(PersonId(9), NOW);
-        let shown = format!("{auth:?} {:?} {issued:?} {:?}", secret(1), auth.store);
+        let shown = format!("{auth:?} {:?} {issued:?} {:?}", secret(1), auth.stores);
         for hidden in ["0101", "1, 1", "01234567", issued.token.as_str()] {
             assert!(!shown.contains(hidden), "{shown}");
         }

@@ -165,7 +165,7 @@ thread_local! {
         let secret: SigningSecret = "11".repeat(32).parse().expect("64 digits");
         let key = include_bytes!("../tests/keys/rs256.pub.pem");
         let store = StoreKey::new("RS256", key, "shop").expect("a public key");
-        Auth::new(secret, None, Some(store))
+        Auth::new(secret, None, vec![store])
     }) };
 }
 

@@ -24,16 +24,16 @@ pub enum Limit {
     ConnectionsPerRoom,
     /// `--handshakes-per-address`: sockets of one address that are no WebSocket, or have not said hello.
     HandshakesPerAddress,
-    /// `--commands-per-connection`: requests of one WebSocket.
-    CommandsPerConnection,
+    /// `--commands-per-viewer`: requests of one viewer, or one person of the staff, in one room.
+    CommandsPerViewer,
     /// `--commands-per-address`: messages of all WebSockets of one address, and its requests to the REST API.
     CommandsPerAddress,
     /// `--commands-per-room`: messages of all viewers of one room.
     CommandsPerRoom,
     /// `--commands-max`: messages of all viewers of the process.
     Commands,
-    /// `--bytes-per-connection`: bytes that one WebSocket sends.
-    BytesPerConnection,
+    /// `--bytes-per-viewer`: bytes that one viewer or person sends there.
+    BytesPerViewer,
     /// `--bytes-per-address`: bytes of all that.
     BytesPerAddress,
     /// `--bytes-per-room`: bytes of messages that all viewers of one room send.
@@ -52,11 +52,11 @@ impl Limit {
         Self::ConnectionsPerViewer,
         Self::ConnectionsPerRoom,
         Self::HandshakesPerAddress,
-        Self::CommandsPerConnection,
+        Self::CommandsPerViewer,
         Self::CommandsPerAddress,
         Self::CommandsPerRoom,
         Self::Commands,
-        Self::BytesPerConnection,
+        Self::BytesPerViewer,
         Self::BytesPerAddress,
         Self::BytesPerRoom,
         Self::Bytes,
@@ -71,11 +71,11 @@ impl Limit {
             Self::ConnectionsPerViewer => "connections-per-viewer",
             Self::ConnectionsPerRoom => "connections-per-room",
             Self::HandshakesPerAddress => "handshakes-per-address",
-            Self::CommandsPerConnection => "commands-per-connection",
+            Self::CommandsPerViewer => "commands-per-viewer",
             Self::CommandsPerAddress => "commands-per-address",
             Self::CommandsPerRoom => "commands-per-room",
             Self::Commands => "commands-max",
-            Self::BytesPerConnection => "bytes-per-connection",
+            Self::BytesPerViewer => "bytes-per-viewer",
             Self::BytesPerAddress => "bytes-per-address",
             Self::BytesPerRoom => "bytes-per-room",
             Self::Bytes => "bytes-max",

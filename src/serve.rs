@@ -250,7 +250,7 @@ pub fn auth(config: &Config) -> Result<Auth, StartError> {
             cause,
         })?,
     };
-    Ok(Auth::new(secret, config.previous_secret.clone(), config.store.clone()))
+    Ok(Auth::new(secret, config.previous_secret.clone(), config.stores.clone()))
 }
 
 fn listen(address: SocketAddr, stall: Duration) -> Result<(SocketAddr, TcpListener), StartError> {

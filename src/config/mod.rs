@@ -41,8 +41,8 @@ pub struct Config {
     pub secret: Option<SigningSecret>,
     /// The former secret, whose tokens are still taken while rotating.
     pub previous_secret: Option<SigningSecret>,
-    /// The key of a store's own viewer tokens.
-    pub store: Option<StoreKey>,
+    /// The key of a store's own viewer tokens, and the former one while rotating.
+    pub stores: Vec<StoreKey>,
     /// How long a drain may take.
     pub drain: Duration,
     /// Connections of this process at once.
@@ -56,7 +56,7 @@ pub struct Config {
     /// Sockets of one address that are no WebSocket, or have not said hello.
     pub handshakes_per_address: usize,
     /// Requests a second of one WebSocket.
-    pub commands_per_connection: u32,
+    pub commands_per_viewer: u32,
     /// Messages a second of all WebSockets of one address.
     pub commands_per_address: u32,
     /// Messages a second of all viewers of one room.
@@ -64,7 +64,7 @@ pub struct Config {
     /// Messages a second of all viewers.
     pub commands_max: u32,
     /// Bytes a second that one WebSocket may send.
-    pub bytes_per_connection: u32,
+    pub bytes_per_viewer: u32,
     /// Bytes a second of the messages of all WebSockets of one address.
     pub bytes_per_address: u32,
     /// Bytes a second of the messages of all viewers of one room.
@@ -108,10 +108,10 @@ impl Config {
             connections_max: self.connections_max,
             connections_per_viewer: self.connections_per_viewer,
             connections_per_room: self.connections_per_room,
-            commands_per_connection: self.commands_per_connection,
+            commands_per_viewer: self.commands_per_viewer,
             commands_per_room: self.commands_per_room,
             commands_max: self.commands_max,
-            bytes_per_connection: self.bytes_per_connection,
+            bytes_per_viewer: self.bytes_per_viewer,
             bytes_per_room: self.bytes_per_room,
             bytes_max: self.bytes_max,
             rooms_max: self.rooms_max,

@@ -128,7 +128,18 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_key_file: Option<PathBuf>,
 
-    /// The one algorithm of the store's key: HS256, RS256, ES256 or EdDSA. Default HS256.
+    /// The file with the store's former key, of the same algorithm, while a new one is brought in: tokens under it are
+    /// still taken. Default none.
+    #[arg(
+        long,
+        env = "HUBBUB_PREVIOUS_STORE_KEY_FILE",
+        value_name = "FILE",
+        verbatim_doc_comment
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_store_key_file: Option<PathBuf>,
+
+    /// The one algorithm of the store's keys: HS256, RS256, ES256 or EdDSA. Default HS256.
     #[arg(long, env = "HUBBUB_STORE_KEY_ALGORITHM", value_name = "NAME", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_key_algorithm: Option<String>,
@@ -177,11 +188,12 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handshakes_per_address: Option<usize>,
 
-    /// Requests a second of one WebSocket; three times as many at once. Default 20.
+    /// Requests a second of one viewer, or one person of the staff, over all WebSockets in a room; three times as
+    /// many at once. Default 20.
     /// Too few: fast hosts are refused. Too many: one client keeps a room busy.
-    #[arg(long, env = "HUBBUB_COMMANDS_PER_CONNECTION", value_name = "N", verbatim_doc_comment)]
+    #[arg(long, env = "HUBBUB_COMMANDS_PER_VIEWER", value_name = "N", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub commands_per_connection: Option<u32>,
+    pub commands_per_viewer: Option<u32>,
 
     /// Messages a second of all WebSockets of one address (IPv6: of one /64), and its requests to the REST API; twice as
     /// many at once. Default 10000: 5,000 viewers behind one address who claim within a second. Too few: they are
@@ -203,16 +215,11 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commands_max: Option<u32>,
 
-    /// Bytes a second that one WebSocket may send; eight times as many at once, then it is closed. Default 32768,
-    /// from 4096. Too few: honest clients are closed. Too many: one client keeps a core busy.
-    #[arg(
-        long,
-        env = "HUBBUB_BYTES_PER_CONNECTION",
-        value_name = "BYTES",
-        verbatim_doc_comment
-    )]
+    /// Bytes a second that one viewer or person may send over them; eight times as many at once, then the WebSocket
+    /// is closed. Default 32768, from 4096. Too few: honest clients are closed. Too many: one client keeps a core busy.
+    #[arg(long, env = "HUBBUB_BYTES_PER_VIEWER", value_name = "BYTES", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_per_connection: Option<u32>,
+    pub bytes_per_viewer: Option<u32>,
 
     /// Bytes a second of these messages and requests; twice as many at once. Default 8388608, from 65536.
     /// Too few: viewers behind one address are refused, and files that are larger.
@@ -430,6 +437,7 @@ impl Options {
             secret_file: self.secret_file.or(below.secret_file),
             previous_secret_file: self.previous_secret_file.or(below.previous_secret_file),
             store_key_file: self.store_key_file.or(below.store_key_file),
+            previous_store_key_file: self.previous_store_key_file.or(below.previous_store_key_file),
             store_key_algorithm: self.store_key_algorithm.or(below.store_key_algorithm),
             store_issuer: self.store_issuer.or(below.store_issuer),
             drain_seconds: self.drain_seconds.or(below.drain_seconds),
@@ -438,11 +446,11 @@ impl Options {
             connections_per_viewer: self.connections_per_viewer.or(below.connections_per_viewer),
             connections_per_room: self.connections_per_room.or(below.connections_per_room),
             handshakes_per_address: self.handshakes_per_address.or(below.handshakes_per_address),
-            commands_per_connection: self.commands_per_connection.or(below.commands_per_connection),
+            commands_per_viewer: self.commands_per_viewer.or(below.commands_per_viewer),
             commands_per_address: self.commands_per_address.or(below.commands_per_address),
             commands_per_room: self.commands_per_room.or(below.commands_per_room),
             commands_max: self.commands_max.or(below.commands_max),
-            bytes_per_connection: self.bytes_per_connection.or(below.bytes_per_connection),
+            bytes_per_viewer: self.bytes_per_viewer.or(below.bytes_per_viewer),
             bytes_per_address: self.bytes_per_address.or(below.bytes_per_address),
             bytes_per_room: self.bytes_per_room.or(below.bytes_per_room),
             bytes_max: self.bytes_max.or(below.bytes_max),
@@ -471,7 +479,7 @@ impl Options {
     pub fn check(self, environment: Secrets) -> Result<Config, BadConfig> {
         let secret = from_file_or("--secret-file", self.secret_file.as_deref(), environment.secret)?;
         let previous_secret = from_file_or("--previous-secret-file", self.previous_secret_file.as_deref(), None)?;
-        let store = self.store_key(environment.store_key)?;
+        let stores = self.store_keys(environment.store_key)?;
         let loopback = || vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
         Ok(Config {
             listen: self.listen.unwrap_or((IpAddr::from(Ipv4Addr::LOCALHOST), 8080).into()),
@@ -484,7 +492,7 @@ impl Options {
             frame_ancestors: all_parsed("--frame-ancestor", self.frame_ancestor)?,
             secret,
             previous_secret,
-            store,
+            stores,
             drain: Duration::from_secs(within("--drain-seconds", self.drain_seconds.unwrap_or(8), 1, 300)?),
             connections_max: within(
                 "--connections-max",
@@ -514,9 +522,9 @@ impl Options {
                 1,
                 1_000_000,
             )?,
-            commands_per_connection: within(
-                "--commands-per-connection",
-                self.commands_per_connection.unwrap_or(20),
+            commands_per_viewer: within(
+                "--commands-per-viewer",
+                self.commands_per_viewer.unwrap_or(20),
                 1,
                 1_000_000,
             )?,
@@ -533,9 +541,9 @@ impl Options {
                 100_000_000,
             )?,
             commands_max: within("--commands-max", self.commands_max.unwrap_or(50_000), 1, 100_000_000)?,
-            bytes_per_connection: within(
-                "--bytes-per-connection",
-                self.bytes_per_connection.unwrap_or(32 << 10),
+            bytes_per_viewer: within(
+                "--bytes-per-viewer",
+                self.bytes_per_viewer.unwrap_or(32 << 10),
                 4 << 10,
                 1 << 30,
             )?,
@@ -595,7 +603,7 @@ impl Options {
         })
     }
 
-    fn store_key(&self, environment: Option<String>) -> Result<Option<StoreKey>, BadConfig> {
+    fn store_keys(&self, environment: Option<String>) -> Result<Vec<StoreKey>, BadConfig> {
         let algorithm = self.store_key_algorithm.as_deref().unwrap_or("HS256");
         if !StoreKey::ALGORITHMS.contains(&algorithm) {
             return Err(BadConfig::Secret {
@@ -603,17 +611,18 @@ impl Options {
                 reason: BadStoreKey::Algorithm.to_string(),
             });
         }
-        let key = match (&self.store_key_file, environment) {
-            (Some(path), _) => read(path)?,
-            (None, Some(key)) => key,
-            (None, None) => return Ok(None),
-        };
         let issuer = self.store_issuer.as_deref().unwrap_or("store");
-        let key = StoreKey::new(algorithm, key.trim().as_bytes(), issuer);
-        key.map(Some).map_err(|reason| BadConfig::Secret {
-            option: "--store-key-file",
-            reason: reason.to_string(),
-        })
+        let key = |option, file: &Option<PathBuf>, environment| {
+            let key = file.as_deref().map(read).transpose()?.or(environment);
+            let key = key.map(|key| StoreKey::new(algorithm, key.trim().as_bytes(), issuer));
+            key.transpose().map_err(|reason| BadConfig::Secret {
+                option,
+                reason: reason.to_string(),
+            })
+        };
+        let current = key("--store-key-file", &self.store_key_file, environment)?;
+        let previous = key("--previous-store-key-file", &self.previous_store_key_file, None)?;
+        Ok(current.into_iter().chain(previous).collect())
     }
 }
 
@@ -636,6 +645,7 @@ impl From<&Config> for Options {
             secret_file: None,
             previous_secret_file: None,
             store_key_file: None,
+            previous_store_key_file: None,
             store_key_algorithm: None,
             store_issuer: None,
             drain_seconds: Some(config.drain.as_secs()),
@@ -644,11 +654,11 @@ impl From<&Config> for Options {
             connections_per_viewer: Some(config.connections_per_viewer),
             connections_per_room: config.connections_per_room,
             handshakes_per_address: Some(config.handshakes_per_address),
-            commands_per_connection: Some(config.commands_per_connection),
+            commands_per_viewer: Some(config.commands_per_viewer),
             commands_per_address: Some(config.commands_per_address),
             commands_per_room: Some(config.commands_per_room),
             commands_max: Some(config.commands_max),
-            bytes_per_connection: Some(config.bytes_per_connection),
+            bytes_per_viewer: Some(config.bytes_per_viewer),
             bytes_per_address: Some(config.bytes_per_address),
             bytes_per_room: Some(config.bytes_per_room),
             bytes_max: Some(config.bytes_max),
@@ -806,6 +816,17 @@ mod tests {
     }
 
     #[test]
+    fn one_address_may_have_a_whole_carriers_viewers_and_few_silent_sockets() {
+        let config = Options::default().check(Secrets::default()).expect("is good");
+        assert!(config.connections_per_address >= 5_000);
+        assert!(config.handshakes_per_address <= 1_000);
+        assert!(
+            config.commands_per_address as usize >= config.connections_per_address,
+            "they may all claim at once"
+        );
+    }
+
+    #[test]
     fn a_printed_configuration_reads_back_as_itself() {
         let given =
             file("display_budget = 'off'\npublic_url = 'https://live.example'\nno_rates = true").expect("reads");
@@ -863,7 +884,7 @@ mod tests {
         };
         let config = Options::default().check(secrets).expect("is good");
         let shown = format!("{config:?}{config}");
-        assert!(config.store.is_some() && config.secret.is_some());
+        assert!(config.stores.len() == 1 && config.secret.is_some());
         assert!(!shown.contains(KEY) && !shown.contains(&secret), "{shown}");
         let wrong = Secrets {
             secret: Some("canary".to_owned()),

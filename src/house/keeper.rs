@@ -189,7 +189,7 @@ mod tests {
 
     fn auth() -> Arc<Auth> {
         let secret: SigningSecret = SECRET.parse().unwrap();
-        Arc::new(Auth::new(secret, None, None))
+        Arc::new(Auth::new(secret, None, Vec::new()))
     }
 
     fn sign_in(person: u128) -> Command {

@@ -22,9 +22,9 @@ use crate::room::stage::{BackstageEvent, StaffOnly, StageEvent};
 use crate::room::{Event, Offset, Personal, Timestamp};
 
 /// Batches in a ring. At 8 batches a second, what a busy stage shows, about two minutes.
-const RING_BATCHES: usize = 1024;
+pub(super) const RING_BATCHES: usize = 1024;
 /// Bytes in a ring, not compressed, in the encoding that takes more of them.
-const RING_BYTES: usize = 4 << 20;
+pub(super) const RING_BYTES: usize = 4 << 20;
 /// Passes that may visit a feed's connections at the same time: one for each core of a small server.
 const PASSES: usize = 2;
 /// Connections that one pass takes before the next one gets any: some 50 ms of sending. Two passes at once cost each

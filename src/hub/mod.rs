@@ -69,13 +69,13 @@ pub struct Limits {
     /// Viewers' connections in one room.
     pub connections_per_room: Option<usize>,
     /// Requests a second of one connection.
-    pub commands_per_connection: u32,
+    pub commands_per_viewer: u32,
     /// Messages a second of all viewers of one room.
     pub commands_per_room: u32,
     /// Messages a second of all viewers.
     pub commands_max: u32,
     /// Bytes a second that one connection may send.
-    pub bytes_per_connection: u32,
+    pub bytes_per_viewer: u32,
     /// Bytes a second of the messages of all viewers of one room.
     pub bytes_per_room: u32,
     /// Bytes a second of the messages of all viewers.

@@ -151,6 +151,19 @@ impl Presence {
         counted + uncounted.filter(|(_, other)| is_same(other.actor(), actor)).count()
     }
 
+    /// A connection that the same viewer or person has here.
+    pub(super) fn another_of(&self, actor: &Actor) -> Option<Arc<Connection>> {
+        let viewer = match actor {
+            Actor::Viewer(visitor) => self.connections(visitor.id).first(),
+            _ => None,
+        };
+        let uncounted = self.uncounted.iter().map(|(_, other)| other);
+        let mut same = viewer
+            .into_iter()
+            .chain(uncounted.filter(|other| is_same(other.actor(), actor)));
+        same.next().cloned()
+    }
+
     /// The connections of one viewer.
     pub(super) fn connections(&self, id: ViewerId) -> &[Arc<Connection>] {
         self.here.get(&id).map_or(&[], |here| &here.connections)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use prometheus::IntCounter;
 
-use super::feed::Batch;
+use super::feed::{Batch, RING_BATCHES, RING_BYTES};
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Listing, luck, parking, record, task};
 use crate::journal::{CatalogueRow, ReadError, Record, Snapshot};
@@ -17,9 +17,6 @@ use crate::room::{Offset, Refusal, Room, RoomId, SNAPSHOT_VERSION, Timestamp};
 
 /// Read from the log at a time.
 pub(super) const PAGE_BYTES: usize = 4 << 20;
-/// What a ring is refilled with: batches and bytes of the log's tail.
-const TAIL_BATCHES: usize = 512;
-const TAIL_BYTES: usize = 2 << 20;
 /// Epochs are below 2^52, which every client's numbers hold exactly.
 const EPOCH_BITS: u32 = 52;
 /// Rooms whose deadlines come are woken this often.
@@ -233,9 +230,9 @@ impl Hub {
         Ok(handle)
     }
 
-    /// The last batches of a room's log, with which its rings are filled.
+    /// The last batches of a room's log, as many as its rings hold, with which they are filled.
     pub(super) async fn tail(&self, id: &RoomId) -> Result<Vec<Batch>, ReadError> {
-        let records = self.journal.tail(id.as_str(), TAIL_BATCHES, TAIL_BYTES).await?;
+        let records = self.journal.tail(id.as_str(), RING_BATCHES, RING_BYTES).await?;
         let batch = |record: &Record| {
             let events = record::decode(record).map_err(|error| damaged(id, error))?;
             let (first, at) = (record.first, record.at);

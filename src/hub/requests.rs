@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::Mutex;
+
 use super::connection::Connection;
 use super::mailbox::{Lane, Refused, Reply, Work};
 use super::reader::{Heard, Reader};
@@ -18,7 +20,7 @@ const MESSAGES: usize = 32;
 const UNANSWERED_MAX: u8 = 32;
 /// Seconds whose requests may come at once.
 const REQUESTS_BURST: u32 = 3;
-/// Seconds whose bytes may come at once: with the least of `--bytes-per-connection`, two of the largest messages.
+/// Seconds whose bytes may come at once: with the least of `--bytes-per-viewer`, two of the largest messages.
 const BYTES_BURST: u32 = 8;
 /// Refusals for being too fast before the connection is closed.
 const TOLERANCE: u32 = 200;
@@ -31,7 +33,7 @@ const TAPS_PER_SECOND: u32 = 20;
 /// The reading side of a connection, of which only its driver knows.
 pub(super) struct Inbound {
     reader: Reader,
-    rates: Rates,
+    allowance: Allowance,
     /// Something may still come.
     pub(super) open: bool,
     /// Messages go back as they came, see [`echo`].
@@ -42,7 +44,7 @@ impl Inbound {
     pub(super) fn new(reader: Reader) -> Self {
         Self {
             reader,
-            rates: Rates::new(),
+            allowance: Allowance::Own(Rates::new()),
             open: true,
             echoes: false,
         }
@@ -57,7 +59,34 @@ impl Inbound {
     }
 }
 
-/// What a connection may still ask in this second.
+/// What may still be sent over a connection.
+enum Allowance {
+    /// Over this one alone.
+    Own(Rates),
+    /// Over all connections of the same viewer or person in the room.
+    Shared(Arc<Mutex<Rates>>),
+}
+
+impl Allowance {
+    fn shared(&mut self) -> Arc<Mutex<Rates>> {
+        match self {
+            Self::Shared(rates) => Arc::clone(rates),
+            Self::Own(rates) => {
+                let shared = Arc::new(Mutex::new(std::mem::replace(rates, Rates::new())));
+                *self = Self::Shared(Arc::clone(&shared));
+                shared
+            }
+        }
+    }
+}
+
+/// What is sent over one connection counts with what is sent over the other, which is of the same viewer or person.
+pub(super) fn share_rates(one: &Connection, other: &Connection) {
+    let shared = other.inbound.lock().allowance.shared();
+    one.inbound.lock().allowance = Allowance::Shared(shared);
+}
+
+/// What may still be sent in this second.
 struct Rates {
     second: u64,
     requests: u32,
@@ -89,8 +118,8 @@ impl Rates {
                 let more = per_second.saturating_mul(passed);
                 left.saturating_add(more).min(per_second.saturating_mul(burst))
             };
-            self.requests = refilled(self.requests, limits.commands_per_connection, REQUESTS_BURST);
-            self.bytes = refilled(self.bytes, limits.bytes_per_connection, BYTES_BURST);
+            self.requests = refilled(self.requests, limits.commands_per_viewer, REQUESTS_BURST);
+            self.bytes = refilled(self.bytes, limits.bytes_per_viewer, BYTES_BURST);
             self.taps = (self.taps + passed * TAPS_PER_SECOND).min(2 * TAPS_MAX);
             self.controls = 0;
         }
@@ -99,14 +128,20 @@ impl Rates {
 
 /// Reads what there is, as much as one connection may at a time.
 pub(super) fn read(connection: &Arc<Connection>, inbound: &mut Inbound) {
-    inbound.open = read_some(connection, inbound);
+    let Inbound {
+        reader,
+        allowance,
+        echoes,
+        ..
+    } = inbound;
+    inbound.open = match allowance {
+        Allowance::Own(rates) => read_some(connection, reader, rates, *echoes),
+        Allowance::Shared(rates) => read_some(connection, reader, &mut rates.lock(), *echoes),
+    };
 }
 
 /// Says whether reading goes on.
-fn read_some(connection: &Arc<Connection>, inbound: &mut Inbound) -> bool {
-    let Inbound {
-        reader, rates, echoes, ..
-    } = inbound;
+fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rates, echoes: bool) -> bool {
     let now = connection.handle.hub.clock.now();
     let hub = &connection.handle.hub;
     rates.refill(now, &hub.limits);
@@ -114,9 +149,9 @@ fn read_some(connection: &Arc<Connection>, inbound: &mut Inbound) -> bool {
         let (heard, replies, bytes) = reader.read(&connection.socket, connection.wire);
         match rates.bytes.checked_sub(bytes as u32) {
             Some(left) => rates.bytes = left,
-            None if *echoes || !hub.limits.rates => {}
+            None if echoes || !hub.limits.rates => {}
             None => {
-                hub.metrics.limits.note(Limit::BytesPerConnection);
+                hub.metrics.limits.note(Limit::BytesPerViewer);
                 connection.close(Close::Flood);
                 return false;
             }
@@ -125,8 +160,8 @@ fn read_some(connection: &Arc<Connection>, inbound: &mut Inbound) -> bool {
             connection.queue(replies.into());
         }
         match heard {
-            Heard::Message(message) if *echoes => echo::give_back(connection, true, &message),
-            Heard::WrongKind(message) if *echoes => echo::give_back(connection, false, &message),
+            Heard::Message(message) if echoes => echo::give_back(connection, true, &message),
+            Heard::WrongKind(message) if echoes => echo::give_back(connection, false, &message),
             Heard::Message(message) => handle_message(connection, &message, rates, now),
             Heard::Control => rates.controls += 1,
             Heard::Nothing => return true,
@@ -202,7 +237,7 @@ fn handle_message(connection: &Arc<Connection>, message: &[u8], rates: &mut Rate
     }
 }
 
-/// Whether one more request may come. Taps have a limit of their own for each connection; staff is not held up by what
+/// Whether one more request may come. Taps have a limit of their own; staff is not held up by what
 /// viewers send.
 fn within(
     connection: &Connection,
@@ -212,7 +247,7 @@ fn within(
     now: Timestamp,
 ) -> Result<(), Limit> {
     if !matches!(request, Request::Like { .. }) {
-        rates.requests = rates.requests.checked_sub(1).ok_or(Limit::CommandsPerConnection)?;
+        rates.requests = rates.requests.checked_sub(1).ok_or(Limit::CommandsPerViewer)?;
     }
     let handle = &connection.handle;
     let viewers = connection.viewer().map(|_| [&handle.share, &handle.hub.share]);

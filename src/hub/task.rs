@@ -19,7 +19,7 @@ use super::feed::{Shared, Slot, frame};
 use super::mailbox::{Erase, Look, Reply, Whose, Work};
 use super::room_handle::RoomHandle;
 use super::strain::Strain;
-use super::{CommandError, Done, NODE, count, driver, luck, parking, pass, record, registry, strain};
+use super::{CommandError, Done, NODE, count, driver, luck, parking, pass, record, registry, requests, strain};
 use crate::journal::{Append, AppendError, Appended, ReadError, Record};
 use crate::limits::Limit;
 use crate::protocol::{Close, Cursor, FeedKind, Joined, Keyframe, Message, Problem, Pulse};
@@ -738,7 +738,18 @@ impl RoomTask {
             }
         }
         feed.joined(Arc::clone(connection));
+        self.share_rates(connection);
         self.handle.presence.lock().came(connection, now);
+    }
+
+    /// More connections of the same viewer or person allow them no more than one does.
+    fn share_rates(&self, connection: &Connection) {
+        let other = self.handle.presence.lock().another_of(connection.actor());
+        if connection.share().is_some()
+            && let Some(other) = other
+        {
+            requests::share_rates(connection, &other);
+        }
     }
 
     /// The limit that leaves no room for one more connection. Staff always has room among viewers.

@@ -227,6 +227,20 @@ impl Client {
         .await;
     }
 
+    /// Waits for a pulse that counts so many viewers.
+    pub(crate) async fn until_watching(&mut self, watching: u32) {
+        let counted = async {
+            loop {
+                if let Message::Pulse(pulse) = self.next().await.expect("the connection stays")
+                    && pulse.totals.watching == watching
+                {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, counted).await.expect("so many are counted");
+    }
+
     /// Waits for the end of the connection; one that goes on and on fails the test.
     pub(crate) async fn over(&mut self) -> Over {
         let ends = async {

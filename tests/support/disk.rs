@@ -1,4 +1,4 @@
-//! Disks with accidents: one so small that it can be filled, and one whose syncs fail.
+//! Disks with accidents: one so small that it can be filled, and those whose syncs fail or take their time.
 
 #![allow(dead_code, reason = "no test binary uses all of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -98,15 +99,21 @@ impl Drop for SmallDisk {
 /// What a program must be run under so that the n-th sync of one of these files fails. The program stays this
 /// process's child: the tracer stands aside.
 pub(crate) fn failing_sync(n: u32, files: &[PathBuf]) -> Vec<String> {
-    failing(&format!("inject=fdatasync,fsync:error=EIO:when={n}"), files)
+    tampered(&format!("inject=fdatasync,fsync:error=EIO:when={n}"), files)
 }
 
 /// The same for these of its writes to one of these files, counted from 1, with an error of the system's.
 pub(crate) fn failing_write(error: &str, when: &str, files: &[PathBuf]) -> Vec<String> {
-    failing(&format!("inject=write,pwrite64:error={error}:when={when}"), files)
+    tampered(&format!("inject=write,pwrite64:error={error}:when={when}"), files)
 }
 
-fn failing(inject: &str, files: &[PathBuf]) -> Vec<String> {
+/// The same for every sync of one of these files, which takes so much longer.
+pub(crate) fn slow_sync(delay: Duration, files: &[PathBuf]) -> Vec<String> {
+    let delay = delay.as_micros();
+    tampered(&format!("inject=fdatasync,fsync:delay_enter={delay}"), files)
+}
+
+fn tampered(inject: &str, files: &[PathBuf]) -> Vec<String> {
     let traceable = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
     assert!(
         traceable.is_ok_and(|status| status.success()),

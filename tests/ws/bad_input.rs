@@ -2,11 +2,13 @@
 
 use futures_util::SinkExt;
 use hubbub::protocol::{Encoding, Message};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use crate::support::client::{Client, Over, connect, read};
 use crate::support::process::Process;
+use crate::support::raw::{close_code, masked, websocket_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
@@ -40,11 +42,38 @@ async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
             "bad_field",
         ),
         (r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":7}}"#, "bad_field"),
+        (r#"{"id":1,"cmd":"ping","more":1}"#, "bad_field"),
+        (
+            r#"{"id":1,"cmd":"comment","args":{"nonce":"1","nonce":"2","text":"a"}}"#,
+            "bad_json",
+        ),
+        (
+            r#"{"id":1,"cmd":"claim","args":{"discount":"none","unit":1.5}}"#,
+            "bad_field",
+        ),
+        (
+            r#"{"id":1,"cmd":"claim","args":{"discount":"none","unit":-1}}"#,
+            "bad_field",
+        ),
+        (
+            r#"{"id":1,"cmd":"claim","args":{"discount":"none","unit":18446744073709551616}}"#,
+            "bad_field",
+        ),
+        (r#"{"id":1,"cmd":"like","args":{"taps":1.5}}"#, "bad_field"),
+        (r#"{"id":1,"cmd":"like","args":{"taps":-1}}"#, "bad_field"),
         (r#"{"id":1,"cmd":"fly","args":{}}"#, "unknown_command"),
         (r#"{"id":1,"cmd":"hello","args":{}}"#, "already_joined"),
         (r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":""}}"#, "bad_text"),
         (
             r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":"\u200b \u200b"}}"#,
+            "bad_text",
+        ),
+        (
+            r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":"a\u0000b"}}"#,
+            "bad_text",
+        ),
+        (
+            r#"{"id":1,"cmd":"comment","args":{"nonce":"1","text":"a\u001bb"}}"#,
             "bad_text",
         ),
         (&long, "bad_text"),
@@ -70,7 +99,9 @@ async fn requests_that_cannot_be_read_are_answered_and_the_socket_stays() {
         };
         assert_eq!(problem.code, *code, "{request} was answered {problem:?}");
         if *code == "bad_text" {
-            assert!(problem.text.is_some(), "the text goes back to its author");
+            let asked: Value = serde_json::from_str(request).expect("it is JSON");
+            let text = problem.text.expect("the text goes back to its author");
+            assert_eq!(asked["args"]["text"], *text, "as it was written");
         }
     }
     Client::others_are_served(server.address, "show").await;
@@ -89,6 +120,10 @@ async fn messages_that_break_a_limit_close_with_their_code() {
     let mut wrong_kind = connect(server.address, "show").await;
     wrong_kind.send(Frame::binary(vec![0x80])).await.expect("open");
     assert_eq!(read(&mut wrong_kind, Encoding::Json).await, Err(Over::Closed(1003)));
+    let message_pack = "Sec-WebSocket-Protocol: hubbub.v1.msgpack\r\n";
+    let mut wrong_kind = websocket_with(server.address, "show", message_pack).await;
+    wrong_kind.write_all(&masked(0x81, b"{}")).await.expect("open");
+    assert_eq!(close_code(&mut wrong_kind).await, Some(1003));
     Client::others_are_served(server.address, "show").await;
 }
 
@@ -101,15 +136,18 @@ async fn a_flood_is_refused_and_then_closed() {
     let over = loop {
         match ann.try_ask("comment", json!({"nonce": "1", "text": "a"})).await {
             Ok(Ok(_)) => {}
-            Ok(Err(problem)) => limited += u32::from(problem.code == "rate_limited"),
+            Ok(Err(problem)) => {
+                assert_eq!(
+                    (problem.code.as_str(), problem.retry_after_ms),
+                    ("rate_limited", Some(1_000))
+                );
+                limited += 1;
+            }
             Err(over) => break over,
         }
     };
     // Far fewer than would be too many bytes.
-    assert!(
-        (200..1_000).contains(&limited),
-        "{limited} refusals said when to come back"
-    );
+    assert!((200..1_000).contains(&limited), "{limited}");
     assert_eq!(over, Over::Closed(1008));
     Client::others_are_served(server.address, "show").await;
 }

@@ -34,6 +34,41 @@ async fn after_a_kill_a_client_gets_exactly_what_it_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_ring_still_holds_is_continued_and_what_is_older_starts_afresh_also_after_a_kill() {
+    /// Batches that a ring holds.
+    const RING: u64 = 1_024;
+    let mut server = Process::start(&["--no-rates", "--display-budget", "off"]);
+    server.live_room("show").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let token = ann.token().to_owned();
+    let hello = json!({"token": server.operator});
+    let mut host = Client::join(server.address, "show", hello).await.expect("an operator");
+    // One batch each, for each waits for its answer.
+    for n in 0..RING + 100 {
+        say(&mut host, &n.to_string()).await;
+    }
+    ann.until_comment(&(RING + 99).to_string()).await;
+    let back = |batches: u64| Cursor {
+        offset: ann.cursor.offset - batches,
+        ..ann.cursor
+    };
+    for _ in 0..2 {
+        // Pulses are batches, too: some may have come between.
+        for (cursor, resumed) in [(back(RING - 50), true), (back(RING + 50), false)] {
+            let again = Client::again(server.address, "show", &token, cursor).await;
+            assert_eq!(again.joined.resumed, resumed, "{cursor:?}");
+            assert_eq!(
+                again.keyframe.is_some(),
+                !resumed,
+                "else it is told, and starts from the state"
+            );
+        }
+        server.kill();
+        server.restart();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_of_another_life_or_beyond_the_head_starts_afresh() {
     let server = Process::start(&[]);
     server.live_room("show").await;

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::disk::{SmallDisk, failing_sync, failing_write};
+use crate::support::disk::{SmallDisk, failing_sync, failing_write, slow_sync};
 use crate::support::process::Process;
 
 /// More than the small disk can ever take.
@@ -93,7 +93,7 @@ async fn claims(server: &Process) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_claims_are_refused_all_else_goes_on_and_there_is_room_again() {
-    let disk = SmallDisk::new(16);
+    let disk = SmallDisk::new(2);
     let mut server = Process::start_under(&disk.under(), &disk.data(), &["--no-rates"]);
     server.live_room("sale").await;
     offer(&server).await;
@@ -237,4 +237,34 @@ async fn after_a_failed_sync_the_program_stops_with_a_failure_and_nothing_acknow
         "{known} claims, {} acknowledged",
         ann.codes.len()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_acknowledged_or_shown_before_its_own_sync() {
+    const DELAY: Duration = Duration::from_millis(200);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
+    server.live_room("sale").await;
+    offer(&server).await;
+    server.kill();
+    // The log's alone: a sync of another file is no promise. Were it left to the kernel when to write, no kill of the
+    // process would tell, but a loss of power.
+    let log = folder.path().join("journal.sqlite-wal");
+    let server = Process::start_under(&slow_sync(DELAY, &[log]), folder.path(), &["--no-rates"]);
+    let mut ann = Buyer::new(&server, "Ann").await;
+    let mut bob = Client::viewer(server.address, "sale", "Bob").await;
+    for unit in 1..=5 {
+        let begun = Instant::now();
+        ann.claim(unit).await.expect("granted");
+        assert!(begun.elapsed() >= DELAY, "claim {unit} after {:?}", begun.elapsed());
+    }
+    let begun = Instant::now();
+    let said = ann.client.send("comment", json!({"nonce": "1", "text": "there"})).await;
+    bob.until_comment("there").await;
+    assert!(begun.elapsed() >= DELAY, "shown after {:?}", begun.elapsed());
+    ann.client
+        .reply(said.expect("open"))
+        .await
+        .expect("open")
+        .expect("taken");
 }

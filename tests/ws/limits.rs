@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::support::PATIENCE;
 use crate::support::client::{Client, Over};
+use crate::support::process::Process;
 use crate::support::raw::{close_code, converse, handshake, hello, joined, websocket_with};
 use crate::support::server::Server;
 
@@ -174,8 +175,9 @@ async fn taken(client: &mut Client, requests: usize, bytes: usize) -> usize {
     for nonce in 0..requests {
         // Too long for a comment: what matters is what comes first.
         let comment = json!({"nonce": nonce.to_string(), "text": "x".repeat(bytes)});
-        let refused = client.ask("comment", comment).await.err();
-        let too_fast = refused.is_some_and(|problem| problem.code == "rate_limited");
+        let problem = client.ask("comment", comment).await.expect_err("it is too long");
+        let too_fast = problem.code == "rate_limited";
+        assert_eq!(problem.retry_after_ms, too_fast.then_some(1_000), "{problem:?}");
         taken += usize::from(!too_fast);
     }
     taken
@@ -191,19 +193,65 @@ async fn taken_of_two(options: Options, requests: usize, bytes: usize) -> (Serve
 }
 
 #[tokio::test]
-async fn requests_beyond_a_connections_rate_are_refused() {
+async fn requests_beyond_a_viewers_rate_are_refused_over_how_many_connections_they_come() {
     let server = limited(Options {
-        commands_per_connection: Some(2),
+        commands_per_viewer: Some(2),
         ..Options::default()
     })
     .await;
     let mut ann = Client::viewer(server.address, "show", "Ann").await;
     let mut bob = Client::viewer(server.address, "show", "Bob").await;
-    // A second may pass meanwhile.
-    let passed = taken(&mut ann, 20, LONG).await;
-    assert!((6..=12).contains(&passed), "{passed}");
-    assert_eq!(hits(&server, "commands-per-connection"), 20 - passed as u64);
+    let mut more = Vec::new();
+    for _ in 0..3 {
+        more.push(
+            join(server.address, json!({"token": ann.token()}))
+                .await
+                .expect("one more"),
+        );
+    }
+    let began = Instant::now();
+    let mut passed = taken(&mut ann, 20, LONG).await;
+    for other in &mut more {
+        passed += taken(other, 20, LONG).await;
+    }
+    // Three seconds' worth at once, and two with each second that begins meanwhile.
+    let most = 6 + 2 * (began.elapsed().as_secs() as usize + 1);
+    assert!((6..=most).contains(&passed), "{passed} of at most {most}");
+    assert_eq!(hits(&server, "commands-per-viewer"), 80 - passed as u64);
     assert_eq!(taken(&mut bob, 6, LONG).await, 6);
+}
+
+#[tokio::test]
+async fn who_is_exempt_by_address_may_send_much_and_from_many_connections() {
+    let server = Server::with(Options {
+        commands_per_address: Some(1),
+        bytes_per_address: Some(64 << 10),
+        commands_per_viewer: Some(2),
+        ..Options::default()
+    })
+    .await;
+    server.live_room("show").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    let mut again = join(server.address, json!({"token": ann.token()}))
+        .await
+        .expect("one more");
+    // Each connection by itself, as a load test that drives a crowd with one token needs it.
+    for client in [&mut ann, &mut again] {
+        assert_eq!(taken(client, 6, 15_000).await, 6);
+    }
+    assert_eq!(
+        hits(&server, "commands-per-address") + hits(&server, "bytes-per-address"),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_the_option_whose_limit_refuses() {
+    let server = Process::start(&["--commands-per-viewer", "2"]);
+    server.live_room("show").await;
+    let mut ann = Client::viewer(server.address, "show", "Ann").await;
+    taken(&mut ann, 20, LONG).await;
+    server.until_said("the limit --commands-per-viewer refuses");
 }
 
 #[tokio::test]
@@ -222,7 +270,7 @@ async fn messages_beyond_an_addresss_rate_are_refused_to_all_of_its_connections(
 async fn an_address_does_not_begin_anew_with_a_new_connection() {
     let server = limited(Options {
         commands_per_address: Some(20),
-        commands_per_connection: Some(1_000),
+        commands_per_viewer: Some(1_000),
         ..Options::default()
     })
     .await;
@@ -271,7 +319,7 @@ async fn requests_to_the_rest_api_are_messages_of_their_address_and_pages_are_no
 #[tokio::test]
 async fn who_sends_more_bytes_than_any_honest_client_is_closed() {
     let server = limited(Options {
-        bytes_per_connection: Some(4 << 10),
+        bytes_per_viewer: Some(4 << 10),
         ..Options::default()
     })
     .await;
@@ -284,7 +332,7 @@ async fn who_sends_more_bytes_than_any_honest_client_is_closed() {
         }
     };
     assert_eq!(over, Over::Closed(Close::Flood.code()));
-    assert_eq!(hits(&server, "bytes-per-connection"), 1);
+    assert_eq!(hits(&server, "bytes-per-viewer"), 1);
     assert_eq!(taken(&mut bob, 3, LONG).await, 3);
 }
 
@@ -336,8 +384,8 @@ async fn bytes_beyond_a_rooms_rate_are_refused() {
 async fn messages_and_bytes_beyond_the_processs_rates_are_refused_in_all_rooms_and_close_nobody() {
     // None of them is one connection's fault.
     let generous = || Options {
-        commands_per_connection: Some(1_000),
-        bytes_per_connection: Some(1 << 20),
+        commands_per_viewer: Some(1_000),
+        bytes_per_viewer: Some(1 << 20),
         ..Options::default()
     };
     for (limit, options, bytes) in [

@@ -47,7 +47,7 @@ async fn who_comes_later_gets_the_comments_and_the_count() {
     ann.ask("comment", json!({"nonce": "1", "text": "first"}))
         .await
         .expect("accepted");
-    until_watching(&mut ann, 1).await;
+    ann.until_watching(1).await;
     let mut bob = Client::viewer(server.address, "show", "Bob").await;
     let stage = bob.keyframe.clone().expect("a new viewer starts from the keyframe");
     // The keyframe may be up to a second old; then what came since follows it.
@@ -55,18 +55,7 @@ async fn who_comes_later_gets_the_comments_and_the_count() {
         Some(shown) => assert_eq!((shown.text.as_str(), shown.name.as_str()), ("first", "Ann")),
         None => bob.until_comment("first").await,
     }
-    until_watching(&mut bob, 2).await;
-}
-
-/// Waits for a pulse that counts so many viewers.
-async fn until_watching(client: &mut Client, watching: u32) {
-    loop {
-        if let Ok(Message::Pulse(pulse)) = client.next().await
-            && pulse.totals.watching == watching
-        {
-            return;
-        }
-    }
+    bob.until_watching(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

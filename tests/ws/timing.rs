@@ -63,6 +63,7 @@ async fn who_answers_no_ping_for_two_intervals_is_closed_and_counted_out_and_who
     let mut ann = Client::viewer(server.address, "show", "Ann").await;
     let mut stopped = joined(server.address, "show").await;
     let half_said = joined(server.address, "show").await;
+    ann.until_watching(3).await;
     let silent = Some(Close::Silent.code());
     let begun = Instant::now();
     // A message of 125 bytes that never ends keeps nobody alive.
@@ -75,6 +76,7 @@ async fn who_answers_no_ping_for_two_intervals_is_closed_and_counted_out_and_who
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let counted_out = async { while server.metric("hubbub_connections").await != 1 {} };
     timeout(PATIENCE, counted_out).await.expect("only Ann is left");
+    ann.until_watching(1).await;
     ann.ask("comment", json!({"nonce": "1", "text": "still here"}))
         .await
         .expect("she stays");
