@@ -2,9 +2,10 @@
 
 use hubbub::config::Options;
 use reqwest::Method;
-use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, X_CONTENT_TYPE_OPTIONS};
+use reqwest::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH, X_CONTENT_TYPE_OPTIONS};
 use serde_json::{Value, json};
 
+use crate::support::picture::png;
 use crate::support::rest::Told;
 use crate::support::server::Server;
 
@@ -302,22 +303,6 @@ async fn a_host_runs_their_show_again_and_is_the_host_of_the_copy() {
         .refused(429, "rate_limited");
 }
 
-/// The smallest PNG that says something about its maker.
-fn png() -> Vec<u8> {
-    use img_parts::png::PngChunk;
-    let chunk = |kind: &[u8; 4], contents: &'static [u8]| PngChunk::new(*kind, contents.into()).encoder().bytes();
-    let chunks = [
-        chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]),
-        chunk(b"tEXt", b"Author\0Ann"),
-        chunk(b"IDAT", b"\x78\x9c\x62\x60\0\0\0\0\xff\xff\x03\0\0\x02\0\x01"),
-        chunk(b"IEND", b""),
-    ];
-    chunks.iter().fold(b"\x89PNG\r\n\x1a\n".to_vec(), |mut png, chunk| {
-        png.extend(chunk);
-        png
-    })
-}
-
 #[tokio::test]
 async fn a_cover_is_known_by_its_content_and_served_for_ever() {
     let server = Server::start().await;
@@ -326,7 +311,7 @@ async fn a_cover_is_known_by_its_content_and_served_for_ever() {
         let request = server.request(Method::PUT, "/rooms/lipsticks/cover", token);
         server.send(request.header(CONTENT_TYPE, kind).body(body)).await
     };
-    upload(&host, "image/jpeg", png()).await.is(200);
+    upload(&host, "image/jpeg", png(9)).await.is(200);
     let room = server.get("/rooms/lipsticks", "").await.is(200);
     let cover = &room["show"]["details"]["cover"];
     assert_eq!((&cover["width"], &cover["height"]), (&json!(1), &json!(1)));
@@ -337,6 +322,19 @@ async fn a_cover_is_known_by_its_content_and_served_for_ever() {
     assert!(served.header(CACHE_CONTROL).contains("immutable"));
     assert!(!served.body.windows(6).any(|window| window == b"Author"));
 
+    // As large as pieces of several sizes, and in none whole.
+    let large = png(300_000);
+    upload(&host, "image/png", large.clone()).await.is(200);
+    let room = server.get("/rooms/lipsticks", "").await.is(200);
+    let file = room["show"]["details"]["cover"]["file"].as_str().unwrap().to_owned();
+    let served = server.page(&format!("/covers/{file}")).await;
+    let told = served.body.len() + b"....tEXtAuthor\0Ann....".len();
+    assert_eq!(
+        (served.header(CONTENT_LENGTH), told),
+        (served.body.len().to_string().as_str(), large.len())
+    );
+    assert!(large.ends_with(&served.body[100..]), "all pieces, in their order");
+
     upload(&host, "image/png", b"<svg onload='alert(1)'/>".to_vec())
         .await
         .refused(400, "bad_body");
@@ -346,9 +344,11 @@ async fn a_cover_is_known_by_its_content_and_served_for_ever() {
     upload(&host, "image/png", vec![0; (5 << 20) + 1])
         .await
         .refused(413, "too_large");
-    upload("", "image/png", png()).await.refused(401, "bad_token");
+    upload("", "image/png", png(9)).await.refused(401, "bad_token");
     let assistant = server.join("lipsticks", json!({"assistant": "all"}), "Bob").await;
-    upload(&assistant, "image/png", png()).await.refused(403, "not_allowed");
+    upload(&assistant, "image/png", png(9))
+        .await
+        .refused(403, "not_allowed");
     for path in [
         "/covers/..%2fsecret",
         "/covers/%2e%2e/secret",

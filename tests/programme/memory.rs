@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -10,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::audience::Audience;
+use crate::support::picture::png;
 use crate::support::process::{Launch, Process};
 use crate::support::raw;
 use crate::trial::{Figures, Need, Scale, Trial, Value};
@@ -47,10 +50,12 @@ enum Attack {
     Flood,
     /// Asks for pages, and does not read them.
     Pages,
+    /// Asks for the largest picture that may be uploaded, and does not read it.
+    Pictures,
 }
 
 /// Each kind, and how many do it at once.
-const ATTACKS: [(Attack, usize); 9] = [
+const ATTACKS: [(Attack, usize); 10] = [
     (Attack::Deaf, 200),
     (Attack::Silent, 200),
     (Attack::HalfBody, 100),
@@ -60,6 +65,7 @@ const ATTACKS: [(Attack, usize); 9] = [
     (Attack::Churn, 20),
     (Attack::Flood, 5),
     (Attack::Pages, 50),
+    (Attack::Pictures, 200),
 ];
 
 async fn run(scale: Scale) -> Figures {
@@ -67,7 +73,12 @@ async fn run(scale: Scale) -> Figures {
     // What the process may make its own: the cap is hard, an allocation beyond it ends the process.
     let cap = ["prlimit".to_owned(), format!("--data={CAP}")];
     let server = Process::launch(Launch::new(&[]).under(&cap));
-    server.live_room("show").await;
+    let host = server.live_room("show").await;
+    let upload = server.request(Method::PUT, "/rooms/show/cover", &host);
+    let upload = upload.header(CONTENT_TYPE, "image/png").body(png(5_200_000));
+    server.send(upload).await.is(200);
+    let room = server.get("/rooms/show", "").await.is(200);
+    let cover = room["show"]["details"]["cover"]["file"].as_str().expect("a cover");
     let sizes = [
         "--viewers",
         &viewers.to_string(),
@@ -85,7 +96,7 @@ async fn run(scale: Scale) -> Figures {
     let mut attackers = JoinSet::new();
     for (attack, count) in ATTACKS {
         for _ in 0..count {
-            attackers.spawn(attack.again_and_again(server.address));
+            attackers.spawn(attack.again_and_again(server.address, cover.to_owned()));
         }
     }
     let within = Duration::from_secs(2 * SECONDS as u64);
@@ -111,20 +122,21 @@ async fn run(scale: Scale) -> Figures {
 }
 
 impl Attack {
-    async fn again_and_again(self, address: SocketAddr) {
+    async fn again_and_again(self, address: SocketAddr, cover: String) {
         loop {
             // Whatever becomes of it: the server may refuse it in any way that it likes.
-            let attempt = tokio::spawn(self.once(address));
+            let attempt = tokio::spawn(self.once(address, cover.clone()));
             let _ = timeout(Duration::from_secs(20), attempt).await;
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    async fn once(self, address: SocketAddr) -> std::io::Result<()> {
+    async fn once(self, address: SocketAddr, cover: String) -> std::io::Result<()> {
         let mut socket = match self {
             Self::Deaf => raw::deaf(address, "show").await,
             Self::Churn | Self::Flood => raw::joined(address, "show").await,
             Self::Garbage | Self::HugeFrame | Self::Fragments => raw::websocket(address, "show").await,
+            Self::Pictures => raw::narrow(address).await,
             Self::Silent | Self::HalfBody | Self::Pages => TcpStream::connect(address).await?,
         };
         match self {
@@ -154,8 +166,13 @@ impl Attack {
                     .await
             }
             Self::Pages => {
-                let request = "GET /watch/show HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20);
+                let request = "GET /r/show HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20);
                 self.pour(&mut socket, request.as_bytes()).await
+            }
+            Self::Pictures => {
+                let request = format!("GET /covers/{cover} HTTP/1.1\r\nHost: a\r\n\r\n");
+                socket.write_all(request.as_bytes()).await?;
+                std::future::pending().await
             }
         }
     }

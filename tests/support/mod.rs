@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod history;
+pub(crate) mod picture;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rest;

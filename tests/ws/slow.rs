@@ -6,14 +6,17 @@ use std::path::Path;
 
 use hubbub::protocol::{Close, Encoding, Message};
 use hubbub::room::stage::StageEvent;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::support::PATIENCE;
 use crate::support::client::{Client, read};
+use crate::support::picture::png;
 use crate::support::process::{Launch, Process};
 use crate::support::raw;
 use crate::support::tls::{certificate, secured, trust};
@@ -167,4 +170,27 @@ where
     ann.ask("comment", json!({"nonce": "1", "text": "still here"}))
         .await
         .expect("Ann was never disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_downloads_of_the_largest_picture_that_nobody_reads_cost_a_piece_of_it_each() {
+    let server = Process::start(&[]);
+    let host = server.live_room("show").await;
+    let upload = server.request(Method::PUT, "/rooms/show/cover", &host);
+    let upload = upload.header(CONTENT_TYPE, "image/png").body(png(5_200_000));
+    server.send(upload).await.is(200);
+    let room = server.get("/rooms/show", "").await.is(200);
+    let file = room["show"]["details"]["cover"]["file"].as_str().expect("a cover");
+    let request = format!("GET /covers/{file} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let before = server.memory("VmRSS");
+    let mut downloads = Vec::new();
+    for _ in 0..100 {
+        let mut socket = raw::narrow(server.address).await;
+        socket.write_all(request.as_bytes()).await.expect("open");
+        // The answer has begun: what is made for it is there.
+        socket.readable().await.expect("open");
+        downloads.push(socket);
+    }
+    let grown = server.memory("VmRSS").saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes for {} downloads", downloads.len());
 }

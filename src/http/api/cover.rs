@@ -2,12 +2,17 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::PathBuf;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::stream::{self, Stream};
 use img_parts::png::Png;
 use img_parts::riff::RiffContent;
 use img_parts::webp::WebP;
@@ -30,6 +35,8 @@ const COVER_BYTES_MAX: usize = 5 << 20;
 const SIDE_MAX: u32 = 10_000;
 /// What the upload may say it is; what it is, its content says.
 const KINDS: &[&str] = &["image/jpeg", "image/png", "image/webp", "application/octet-stream"];
+/// Read at a time of a picture that is downloaded.
+const PIECE_BYTES: u64 = 64 << 10;
 /// The folder of covers in the data folder.
 const FOLDER: &str = "covers";
 
@@ -159,7 +166,7 @@ pub(in crate::http) async fn serve(State(app): State<App>, Path(file): Path<Stri
     // Only what `store` could have named: no other path can be spelled.
     let hash: Hash = hash.parse().map_err(|_| Error::NotFound)?;
     let path = app.config.data.join(FOLDER).join(format!("{hash}.{extension}"));
-    let bytes = tokio::fs::read(&path).await.map_err(|error| match error.kind() {
+    let file = tokio::fs::metadata(&path).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::NotFound,
         _ => {
             tracing::error!(%error, "a cover cannot be read");
@@ -172,7 +179,27 @@ pub(in crate::http) async fn serve(State(app): State<App>, Path(file): Path<Stri
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
     ];
-    Ok((headers, bytes).into_response())
+    let length = [(CONTENT_LENGTH, file.len())];
+    Ok((headers, length, Body::from_stream(pieces(path, file.len()))).into_response())
+}
+
+/// The content of a file that never changes. Whoever stops reading it holds one piece in memory, and no file open.
+fn pieces(path: PathBuf, length: u64) -> impl Stream<Item = io::Result<Vec<u8>>> {
+    stream::try_unfold(0, move |begin| {
+        let path = path.clone();
+        let piece = PIECE_BYTES.min(length - begin);
+        let read = move || {
+            let mut bytes = vec![0; piece as usize];
+            File::open(&path)?.read_exact_at(&mut bytes, begin)?;
+            Ok((bytes, begin + piece))
+        };
+        async move {
+            match piece {
+                0 => Ok(None),
+                _ => tokio::task::spawn_blocking(read).await?.map(Some),
+            }
+        }
+    })
 }
 
 #[cfg(test)]
