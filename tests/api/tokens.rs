@@ -7,12 +7,17 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use hubbub::auth::TOKEN_BYTES_MAX;
 use hubbub::config::Options;
+use hubbub::room::staff::DEVICE_MS;
 use hubbub::room::{PersonId, RoomId, Timestamp, ViewerId};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::Method;
+use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::client::{Client, Over};
+use crate::support::raw::{close_code, masked, websocket_with};
 use crate::support::server::Server;
 
 const RS_PRIVATE: &[u8] = include_bytes!("../keys/rs256.pem");
@@ -199,6 +204,34 @@ async fn every_attack_gets_one_answer_over_rest_and_one_over_the_socket() {
 }
 
 #[tokio::test]
+async fn a_token_in_an_address_a_cookie_or_the_handshake_is_none() {
+    let server = Server::start().await;
+    server.live_room("show").await;
+    let operator = &server.operator;
+    for (query, headers) in [
+        (format!("?token={operator}"), String::new()),
+        (format!("?access_token={operator}"), String::new()),
+        (String::new(), format!("Cookie: token={operator}\r\n")),
+        (String::new(), format!("Authorization: Bearer {operator}\r\n")),
+    ] {
+        let mut socket = websocket_with(server.address, &format!("show{query}"), &headers).await;
+        let hello = masked(0x81, br#"{"id":1,"cmd":"hello","args":{"feed":"backstage"}}"#);
+        socket.write_all(&hello).await.unwrap();
+        assert_eq!(close_code(&mut socket).await, Some(4503), "{query}{headers}");
+    }
+    for path in ["/devices", "/me", "/rooms/show/staff"] {
+        server.get(path, operator).await.is(200);
+        for name in ["token", "access_token"] {
+            let addressed = server.get(&format!("{path}?{name}={operator}"), "").await;
+            addressed.refused(401, "bad_token");
+            let cookie = server.request(Method::GET, path, "");
+            let cookie = cookie.header(COOKIE, format!("{name}={operator}"));
+            server.send(cookie).await.refused(401, "bad_token");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_of_another_room_opens_no_socket() {
     let server = server().await;
     server.live_room("show").await;
@@ -220,20 +253,31 @@ async fn a_token_of_another_room_opens_no_socket() {
 #[tokio::test]
 async fn an_open_socket_ends_with_its_token() {
     let server = server().await;
-    server.live_room("show").await;
-    let exp = seconds() + 2;
+    let host = server.live_room("show").await;
+    let me = server.get("/me", &host).await.is(200);
+    let host = me["staff"]["person"].as_str().unwrap().parse().unwrap();
+    let exp = seconds() + 3;
     let claims = json!({"iss": "shop", "aud": "hubbub", "sub": "7", "exp": exp});
     let key = EncodingKey::from_rsa_pem(RS_PRIVATE).unwrap();
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap();
-    let mut customer = Client::join(server.address, "show", json!({"token": token}))
-        .await
-        .unwrap();
-    assert_eq!(customer.over().await, Over::Closed(4503));
-    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(exp);
-    let late = SystemTime::now().duration_since(end).expect("not before its end");
-    assert!(late < GRACE, "{late:?}");
-    let again = Client::join(server.address, "show", json!({"token": token})).await;
-    assert_eq!(again.err(), Some(Over::Closed(4503)));
+    let customer = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap();
+    let auth = &server.serving.app.auth;
+    let issued = Timestamp(exp * 1_000 - DEVICE_MS);
+    let staff = auth.staff_token(&RoomId::new("show").unwrap(), host, issued).token;
+    let operator = auth.operator_token(PersonId(7), issued).token;
+    let mut open = Vec::new();
+    for (token, feed) in [(customer, "stage"), (staff, "backstage"), (operator, "backstage")] {
+        let hello = json!({"token": token, "feed": feed});
+        let client = Client::join(server.address, "show", hello.clone()).await.unwrap();
+        open.push((client, hello));
+    }
+    for (mut client, hello) in open {
+        assert_eq!(client.over().await, Over::Closed(4503), "{hello}");
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(exp);
+        let late = SystemTime::now().duration_since(end).expect("not before its end");
+        assert!(late < GRACE, "{hello}: {late:?}");
+        let again = Client::join(server.address, "show", hello).await;
+        assert_eq!(again.err(), Some(Over::Closed(4503)));
+    }
 }
 
 #[tokio::test]
@@ -265,9 +309,9 @@ async fn a_role_taken_away_is_gone_on_the_open_socket_at_once() {
 }
 
 #[tokio::test]
-async fn a_shop_or_device_that_is_revoked_has_its_sockets_closed_in_time() {
+async fn a_device_that_is_revoked_has_its_socket_closed_in_time_and_a_shop_that_is_removed_redeems_no_more() {
     let server = server().await;
-    server.live_room("show").await;
+    let host = server.live_room("show").await;
     let app = &server.serving.app;
     let device = app.auth.operator_token(PersonId(66), app.clock.now()).token;
     let mut operator = Client::join(server.address, "show", json!({"token": device}))
@@ -278,6 +322,15 @@ async fn a_shop_or_device_that_is_revoked_has_its_sockets_closed_in_time() {
     server.delete(&revoke, &server.operator).await.is(204);
     assert_eq!(operator.over().await, Over::Closed(4503));
     assert!(began.elapsed() < GRACE, "{:?}", began.elapsed());
+
+    let store = server.post("/rooms/show/stores", &host, json!({"name": "Shop"})).await;
+    let shop = store.is(201)["token"].as_str().unwrap().to_owned();
+    let check = async || server.post("/rooms/show/check", &shop, json!({"code": "A-1"})).await;
+    check().await.is(200);
+    let me = server.get("/me", &shop).await.is(200);
+    let person = format!("/rooms/show/staff/{}", me["staff"]["person"].as_str().unwrap());
+    server.delete(&person, &host).await.is(200);
+    check().await.refused(403, "not_allowed");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use jsonwebtoken::{EncodingKey, Header};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::support::PATIENCE;
 use crate::support::client::Client;
-use crate::support::process::{Process, ended, hubbub};
+use crate::support::process::{Launch, Process, ended, hubbub};
 use crate::support::raw::{close_code, get, hello, websocket};
 
 #[test]
@@ -125,6 +126,29 @@ fn a_token_is_made_with_the_secret_of_the_data_folder_and_a_link_keeps_its_code_
     assert!(link.starts_with("https://live.example/#sign-in=ey"), "{link}");
     let (status, _, _) = ended(hubbub(&["token", "viewer", "--data", data]));
     assert_eq!(status, Some(0));
+}
+
+#[tokio::test]
+async fn secrets_may_stand_in_the_environment_and_none_is_made_then() {
+    let key = "a key that the shop and the server share";
+    let launch = Launch::new(&[])
+        .with_variable("HUBBUB_SECRET", &"5a".repeat(32))
+        .with_variable("HUBBUB_STORE_KEY", key);
+    let one = Process::launch(launch.clone());
+    let other = Process::launch(launch);
+    other.get("/devices", &one.operator).await.is(200);
+    let stranger = Process::start(&[]);
+    stranger.get("/devices", &one.operator).await.refused(401, "bad_token");
+
+    let claims = json!({"iss": "store", "aud": "hubbub", "sub": "7", "name": "Ann", "exp": u32::MAX});
+    let key = EncodingKey::from_secret(key.as_bytes());
+    let customer = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("signs");
+    for server in [&one, &other] {
+        assert_eq!(server.get("/me", &customer).await.is(200)["viewer"]["store"], true);
+        assert!(!server.data().join("secret").exists());
+    }
+    stranger.get("/me", &customer).await.refused(401, "bad_token");
+    assert!(stranger.data().join("secret").exists());
 }
 
 #[test]

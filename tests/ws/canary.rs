@@ -13,7 +13,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::client::Client;
+use crate::support::client::{Client, Over};
 use crate::support::process::Process;
 
 const CONTACT: [(&str, &str); 2] = [("name", "Canary Li"), ("address", "7 Canary Street")];
@@ -40,8 +40,10 @@ enum What {
     ClaimedCode,
     PrizeCode,
     Contact,
-    /// Of any kind: tokens, invitations, the signing secret.
+    /// Of any kind: tokens, good and bad ones, what is exchanged for one, the signing secret.
     Token,
+    /// Who a viewer is in all rooms.
+    Identity,
     /// What people write is shown, but not in the log.
     Comment,
 }
@@ -59,7 +61,7 @@ const LISTED: &[(&str, &[What], &[&str])] = &[
     ("/winners.csv", &[What::PrizeCode, What::Contact], &["operator", "host"]),
     (
         "/viewers/",
-        &[What::ClaimedCode, What::PrizeCode, What::Contact],
+        &[What::ClaimedCode, What::PrizeCode, What::Contact, What::Identity],
         &["operator"],
     ),
 ];
@@ -132,6 +134,8 @@ async fn show(server: &Process, host: &str) -> Vec<Canary> {
     let bob = Client::viewer(server.address, "show", "Bob").await;
     canaries.push(Canary::text(What::Token, ann.token()));
     canaries.push(Canary::text(What::Token, bob.token()));
+    let keys = exchanges(server, ann.token()).await;
+    canaries.extend(keys.iter().map(|key| Canary::text(What::Token, key)));
     ann.ask("comment", json!({"nonce": "1", "text": COMMENT}))
         .await
         .expect("accepted");
@@ -210,6 +214,24 @@ async fn show(server: &Process, host: &str) -> Vec<Canary> {
         }
     }
     canaries
+}
+
+/// Signs in by a link, and carries a viewer over to another device: the codes, and the tokens that they are exchanged
+/// for.
+async fn exchanges(server: &Process, viewer: &str) -> Vec<String> {
+    let link = server.command_line(&["token", "operator", "--link"]);
+    let (_, sign_in) = link.split_once("#sign-in=").expect("a code in the fragment");
+    let handover = server.post("/rooms/show/handover", viewer, json!({})).await.is(201);
+    let mut keys = Vec::new();
+    for (door, code) in [
+        ("/sign-in", sign_in),
+        ("/handover", handover["code"].as_str().expect("a code")),
+    ] {
+        let exchanged = server.post(door, "", json!({ "code": code })).await.is(200);
+        keys.push(code.to_owned());
+        keys.push(exchanged["token"].as_str().expect("a token").to_owned());
+    }
+    keys
 }
 
 /// Every address of the API that can be read, with every name that there is.
@@ -319,9 +341,20 @@ async fn no_secret_leaves_the_journal_but_where_it_is_listed() {
             taps.push((feed, tap(&server, encoding, feed, token).await));
         }
     }
-    for token in [host.as_str(), &assistant, &operator, invitation] {
+    let forged = format!("{}.{}", host.rsplit_once('.').expect("a signature").0, "A".repeat(43));
+    let refused = Client::join(server.address, "show", json!({"token": forged})).await;
+    assert_eq!(refused.err(), Some(Over::Closed(4503)));
+    let misplaced = format!("show?token={operator}");
+    let stranger = Client::join(server.address, &misplaced, json!({})).await;
+    assert!(stranger.is_ok_and(|stranger| stranger.joined.token.is_some()));
+    for token in [host.as_str(), &assistant, &operator, invitation, &forged] {
         canaries.push(Canary::text(What::Token, token));
     }
+    let ann = server.get("/rooms/show/viewers/1/data", &operator).await.is(200);
+    canaries.push(Canary::text(
+        What::Identity,
+        ann["viewer"].as_str().expect("an identity"),
+    ));
     let secret = std::fs::read_to_string(server.data().join("secret")).expect("made at the first start");
     canaries.push(Canary::bytes(What::Token, &bytes_of(&json!(secret.trim()))));
 
@@ -332,20 +365,29 @@ async fn no_secret_leaves_the_journal_but_where_it_is_listed() {
             ("host", &host),
             ("assistant", &assistant),
             ("operator", &operator),
+            ("a forger", &forged),
         ] {
             let bytes = server.get(&path, token).await.body;
             let path = path.clone();
             places.push(Place { path, whose, bytes });
         }
-    }
-    for path in ["/metrics", "/r/show", "/c/show", "/", "/r/show/event.ics"] {
-        let bytes = server.page(path).await.body;
-        let path = path.to_owned();
+        let path = format!("{path}?token={operator}");
+        let bytes = server.get(&path, "").await.body;
         places.push(Place {
             path,
             whose: "nobody",
             bytes,
         });
+    }
+    for path in ["/metrics", "/r/show", "/c/show", "/", "/r/show/event.ics", "/nothing"] {
+        for path in [path.to_owned(), format!("{path}?token={operator}")] {
+            let bytes = server.page(&path).await.body;
+            places.push(Place {
+                path,
+                whose: "nobody",
+                bytes,
+            });
+        }
     }
     server.kill();
     for (feed, tap) in taps {
