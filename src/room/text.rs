@@ -546,7 +546,12 @@ mod tests {
                 })
             );
         }
-        assert_eq!(comment("a\u{202e}b\u{2066}c\u{2069}"), Ok("abc".into()));
+        let turned = "a\u{202a}\u{202b}\u{202d}\u{202e}b\u{202c}\u{2066}\u{2067}\u{2068}c\u{2069}";
+        assert_eq!(comment(turned), Ok("abc".into()));
+        assert_eq!(name(turned), Ok("abc".into()));
+        assert_eq!(line(turned, "title", 1..=3), Ok("abc".into()));
+        assert_eq!(paragraphs(turned, "description", 3), Ok("abc".into()));
+        assert!(line("\u{202e}", "title", 1..=3).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 
+use crate::support::client::Client;
 use crate::support::rest::Told;
 use crate::support::server::Server;
 
@@ -77,6 +78,32 @@ async fn a_list_from_the_shop_is_pasted_given_out_and_downloaded() {
     let codes = server.get("/rooms/lipsticks/discounts/ten/codes.csv", &host).await;
     assert!(codes.header(CONTENT_DISPOSITION).contains("lipsticks-ten-codes.csv"));
     assert_eq!(codes.text(200).lines().count(), 3_001);
+}
+
+#[tokio::test]
+async fn no_cell_of_a_download_is_a_formula() {
+    let server = Server::start().await;
+    let host = server.live_room("lipsticks").await;
+    let shop = store(&server).await;
+    prepare(&server, &host, 2, json!({"pasted": {}})).await.is(200);
+    paste(&server, &host, "text/plain", "=cmd|x\n+1\nA-1\n").await.is(200);
+    open(&server, &host).await;
+    let mut ann = Client::viewer(server.address, "lipsticks", "=1+1").await;
+    ann.ask("claim", json!({"discount": "ten", "unit": 1})).await.unwrap();
+    let order = json!({"code": "=cmd|x", "order": "@SUM(A1)"});
+    let redeemed = server.post("/rooms/lipsticks/redeem", &shop, order).await.is(200);
+    assert_eq!(redeemed["outcome"], "ok");
+
+    let path = "/rooms/lipsticks/discounts/ten";
+    let codes = server.get(&format!("{path}/codes.csv"), &host).await.text(200);
+    assert_eq!(codes, "code\r\n'=cmd|x\r\n'+1\r\nA-1\r\n");
+    let claims = server.get(&format!("{path}/claims.csv"), &host).await.text(200);
+    let mut cells = claims.lines().nth(1).unwrap().split(',');
+    assert_eq!(
+        cells.by_ref().take(4).collect::<Vec<_>>(),
+        ["1", "'=1+1", "1", "'=cmd|x"]
+    );
+    assert_eq!(cells.nth(1), Some("'@SUM(A1)"));
 }
 
 #[tokio::test]

@@ -109,6 +109,26 @@ async fn a_name_that_is_none_is_refused() {
     ] {
         server.get(&format!("/rooms/{id}"), "").await.refused(400, "bad_field");
     }
+    for id in [
+        "a/b",
+        "a.b",
+        "a*b",
+        "a>b",
+        "a b",
+        " abc",
+        "a\0b",
+        "",
+        " ",
+        "../abc",
+        "a%2fb",
+        "Abc",
+        "红色红色",
+        &long,
+    ] {
+        let room = json!({"id": id, "details": {"title": "A", "host": "Ann"}});
+        let made = server.post("/rooms", &server.operator, room).await;
+        made.refused(400, "bad_field");
+    }
     for id in ["a.b", "a%20b", "..%2f", "a%00", &long] {
         let path = format!("/rooms/lipsticks/draws/{id}/open");
         server

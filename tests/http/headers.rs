@@ -1,5 +1,6 @@
 //! What every answer carries, and that nothing of a request's head gets into it.
 
+use hubbub::config::Options;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -96,6 +97,28 @@ async fn every_page_and_every_answer_of_the_api_carries_the_safe_headers() {
                 assert!(kept == Some("no-store") || shown_to_all, "{method} {path}: {kept:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn only_the_viewer_page_is_framed_and_only_by_whom_the_owner_lists() {
+    let server = Server::with(Options {
+        frame_ancestor: Some(vec!["https://shop.example".to_owned()]),
+        ..Options::default()
+    })
+    .await;
+    server.live_room("lipsticks").await;
+    for (path, ancestors) in [
+        ("/r/lipsticks", "'self' https://shop.example"),
+        ("/c/lipsticks", "'none'"),
+        ("/", "'none'"),
+        ("/nothing", "'none'"),
+        ("/api/v1/rooms", "'none'"),
+    ] {
+        let answer = server.plain(path).await;
+        let policy = answer.header("Content-Security-Policy").expect("a policy");
+        let (_, framed) = policy.split_once("frame-ancestors ").expect("it is said");
+        assert_eq!(framed, ancestors, "{path}");
     }
 }
 

@@ -135,7 +135,7 @@ test("a page that comes later gets the same, with MessagePack too", async () => 
   await late.context().close();
 });
 
-test("hostile titles, prizes, offers, links and staff are text on every page, and in what is downloaded", async () => {
+test("hostile titles, prizes, offers, links and staff are text on every page", async () => {
   const refused = [];
   /** What a rule refuses is nobody's trouble. */
   const may = (method, path, body) => server.api(method, path, body).catch((error) => refused.push(error.message));
