@@ -18,12 +18,11 @@ mod table;
 mod tries;
 mod viewers;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -78,13 +77,11 @@ fn described() -> OpenApiRouter<App> {
 /// The routes, with their document.
 pub(super) fn routes() -> Router<App> {
     let (router, document) = OpenApiRouter::new().nest(PREFIX, described()).split_for_parts();
-    let text: Arc<str> = completed(document)
-        .to_json()
-        .expect("the document has string keys")
-        .into();
+    let text = completed(document).to_json().expect("the document has string keys");
+    let text = Bytes::from(text);
     let serve = move || async move {
         let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
-        (headers, text.to_string()).into_response()
+        (headers, text).into_response()
     };
     router.route(&format!("{PREFIX}/openapi.json"), get(serve))
 }
