@@ -55,7 +55,7 @@ pub struct Config {
     pub connections_per_room: Option<usize>,
     /// Sockets of one address that are no WebSocket, or have not said hello.
     pub handshakes_per_address: usize,
-    /// Requests a second of one WebSocket.
+    /// Requests a second of one viewer, or one person of the staff, in one room.
     pub commands_per_viewer: u32,
     /// Messages a second of all WebSockets of one address.
     pub commands_per_address: u32,
@@ -63,7 +63,7 @@ pub struct Config {
     pub commands_per_room: u32,
     /// Messages a second of all viewers.
     pub commands_max: u32,
-    /// Bytes a second that one WebSocket may send.
+    /// Bytes a second that one viewer or person may send there.
     pub bytes_per_viewer: u32,
     /// Bytes a second of the messages of all WebSockets of one address.
     pub bytes_per_address: u32,

@@ -68,13 +68,13 @@ pub struct Limits {
     pub connections_per_viewer: usize,
     /// Viewers' connections in one room.
     pub connections_per_room: Option<usize>,
-    /// Requests a second of one connection.
+    /// Requests a second of one viewer, or one person of the staff, in one room.
     pub commands_per_viewer: u32,
     /// Messages a second of all viewers of one room.
     pub commands_per_room: u32,
     /// Messages a second of all viewers.
     pub commands_max: u32,
-    /// Bytes a second that one connection may send.
+    /// Bytes a second that one viewer or person may send there.
     pub bytes_per_viewer: u32,
     /// Bytes a second of the messages of all viewers of one room.
     pub bytes_per_room: u32,

@@ -744,10 +744,8 @@ impl RoomTask {
 
     /// More connections of the same viewer or person allow them no more than one does.
     fn share_rates(&self, connection: &Connection) {
-        let other = self.handle.presence.lock().another_of(connection.actor());
-        if connection.share().is_some()
-            && let Some(other) = other
-        {
+        let other = || self.handle.presence.lock().another_of(connection.actor());
+        if let Some(other) = connection.share().and_then(|_| other()) {
             requests::share_rates(connection, &other);
         }
     }

@@ -143,6 +143,8 @@ pub(in crate::http) struct Transcripts(Mutex<HashMap<(RoomId, Key), (Timestamp, 
 
 /// How long a transcript is given out before it is made anew.
 const TRANSCRIPT_MS: u64 = 2_000;
+/// How long it is kept after that: where it has not changed, those who still read the former one share it.
+const TRANSCRIPT_KEPT_MS: u64 = 300_000;
 /// Transcripts kept: one of 5,000 entries has 350 kB.
 const TRANSCRIPTS_MAX: usize = 16;
 
@@ -151,17 +153,26 @@ impl Transcripts {
     async fn of(&self, app: &App, room: &RoomId, draw: &Key) -> Result<Bytes, Error> {
         let mut kept = self.0.lock().await;
         let now = app.clock.now();
-        kept.retain(|_, (made_at, _)| now < made_at.plus(TRANSCRIPT_MS));
+        kept.retain(|_, (made_at, _)| now < made_at.plus(TRANSCRIPT_KEPT_MS));
         let name = (room.clone(), draw.clone());
-        if let Some((_, text)) = kept.get(&name) {
+        let former = kept.get(&name).cloned();
+        if let Some((made_at, text)) = &former
+            && now < made_at.plus(TRANSCRIPT_MS)
+        {
             return Ok(text.clone());
         }
         let wanted = draw.clone();
         let transcript = app.hub.read(room, move |room, _| room.transcript(&wanted)).await?;
         let transcript = transcript.ok_or(Refusal::UnknownDraw)?;
-        let text = Bytes::from(serde_json::to_vec(&transcript).expect("texts and numbers"));
-        if kept.len() < TRANSCRIPTS_MAX {
-            kept.insert(name, (now, text.clone()));
+        let made = Bytes::from(serde_json::to_vec(&transcript).expect("texts and numbers"));
+        let unchanged = former.map(|(_, text)| text).filter(|text| *text == made);
+        let text = unchanged.unwrap_or(made);
+        kept.insert(name, (now, text.clone()));
+        if kept.len() > TRANSCRIPTS_MAX {
+            let oldest = kept.iter().min_by_key(|(_, (made_at, _))| *made_at);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                kept.remove(&oldest);
+            }
         }
         Ok(text)
     }
