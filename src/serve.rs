@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -30,6 +31,8 @@ use crate::upkeep;
 
 /// Files that are open beside sockets: the journal's, covers being read, the log.
 const FILES: usize = 64;
+/// Threads for what blocks, on a machine with fewer cores.
+const BLOCKING_THREADS: usize = 16;
 /// Kept of a drain's time for what follows the clients' leaving: requests under way, the journal's end.
 const AFTER_CLIENTS: Duration = Duration::from_secs(1);
 /// What another process holds is waited for: one that was killed gives back its lock and its address when the
@@ -217,6 +220,20 @@ impl Serving {
             tracing::warn!("the journal was still closing when the time to drain was over; nothing is lost by that");
         }
     }
+}
+
+/// What runs one server's tasks: a thread for each core, and few for what blocks, as reading a file or folding a log.
+/// Each of these takes 2 MiB of address space for its stack, so that under a cap (`ulimit -d`) the 512 that tokio allows,
+/// which a rush of downloads brings up, would end the process.
+///
+/// # Errors
+///
+/// The system gives no threads.
+pub fn runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder.max_blocking_threads(cores.max(BLOCKING_THREADS)).enable_all();
+    builder.build()
 }
 
 /// Raises this process's limit of open files as far as it may, and lowers the limit of connections to what that

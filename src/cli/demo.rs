@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::runtime;
-
 use super::{DemoArguments, Failure, serve};
 use crate::config::Config;
 use crate::demo::{Demo, Script};
-use crate::serve::{Serving, raise_file_limit};
+use crate::serve::{Serving, raise_file_limit, runtime};
 use crate::telemetry;
 
 /// Between two acts of the host: the first discount is there after half a minute.
@@ -46,10 +44,8 @@ pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     }
     telemetry::log(config.log, &config.log_filter).map_err(Failure::other)?;
     raise_file_limit(&mut config);
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime
-        .map_err(Failure::other)?
-        .block_on(until_stopped(config, viewers));
+    let runtime = runtime().map_err(Failure::other)?;
+    let done = runtime.block_on(until_stopped(config, viewers));
     drop(throwaway);
     done
 }

@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use fast_qr::QRBuilder;
-use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, ServeArguments, supervisor, token, write_out};
@@ -33,8 +32,8 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         connections_max = config.connections_max,
         "starting: the file limit and --connections-max allow this many connections"
     );
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(Failure::other)?.block_on(until_stopped(config))
+    let runtime = serve::runtime().map_err(Failure::other)?;
+    runtime.block_on(until_stopped(config))
 }
 
 async fn until_stopped(config: Config) -> Result<(), Failure> {
