@@ -339,6 +339,26 @@ test("an assistant joins once by a press, and may do what the link said", async 
   await lea.context().close();
 });
 
+test("an assistant for actions sees a discount's numbers, but not who has which code", async () => {
+  await button(host, "Staff").click();
+  await dialog(host).getByLabel("Name", { exact: true }).fill("Kim");
+  await dialog(host).getByLabel("May do").selectOption("actions");
+  await button(dialog(host), "Make a link").click();
+  const link = await dialog(host).getByLabel("Kim · Assistant: actions", { exact: true }).inputValue();
+  await button(dialog(host), "Close").click();
+  const kim = await openPage(browser, server);
+  await kim.goto(link);
+  await button(kim, "Join the staff").click();
+  await air(kim, "ON AIR");
+  await kim.getByRole("button", { name: "Claims: Everything" }).click();
+  await dialog(kim).getByText("2 claimed of 2 (quota)").waitFor();
+  assert.equal(await button(dialog(kim), "Codes (CSV)").count(), 0);
+  assert.equal(await dialog(kim).locator("code").count(), 0);
+  await picture(kim, "control-assistant-claims");
+  assert.deepEqual(kim.trouble, []);
+  await kim.context().close();
+});
+
 test("the browser's word that the network is gone is shown at once, and taken back when the room is heard", async () => {
   await host.evaluate(() => dispatchEvent(new Event("offline")));
   await host.getByText("Connection lost since").waitFor();
