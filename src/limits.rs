@@ -24,6 +24,8 @@ pub enum Limit {
     ConnectionsPerRoom,
     /// `--handshakes-per-address`: sockets of one address that are no WebSocket, or have not said hello.
     HandshakesPerAddress,
+    /// `--newcomers-per-address`: viewers of one address who come without a token and get one.
+    NewcomersPerAddress,
     /// `--commands-per-viewer`: requests of one viewer, or one person of the staff, in one room.
     CommandsPerViewer,
     /// `--commands-per-address`: messages of all WebSockets of one address, and its requests to the REST API.
@@ -46,12 +48,13 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectionsPerViewer,
         Self::ConnectionsPerRoom,
         Self::HandshakesPerAddress,
+        Self::NewcomersPerAddress,
         Self::CommandsPerViewer,
         Self::CommandsPerAddress,
         Self::CommandsPerRoom,
@@ -71,6 +74,7 @@ impl Limit {
             Self::ConnectionsPerViewer => "connections-per-viewer",
             Self::ConnectionsPerRoom => "connections-per-room",
             Self::HandshakesPerAddress => "handshakes-per-address",
+            Self::NewcomersPerAddress => "newcomers-per-address",
             Self::CommandsPerViewer => "commands-per-viewer",
             Self::CommandsPerAddress => "commands-per-address",
             Self::CommandsPerRoom => "commands-per-room",
@@ -127,6 +131,7 @@ impl Hits {
 #[derive(Debug)]
 struct Bucket {
     per_second: u64,
+    most: u64,
     left: Mutex<Left>,
 }
 
@@ -141,20 +146,31 @@ const BURST: u64 = 2;
 
 impl Bucket {
     fn new(per_second: u64) -> Self {
+        Self::holding(BURST * per_second, per_second)
+    }
+
+    /// One of which so much may be taken at once.
+    fn holding(most: u64, per_second: u64) -> Self {
         Self {
             per_second,
+            most,
             left: Mutex::default(),
         }
+    }
+
+    /// Seconds until it is full again.
+    fn seconds(&self) -> u64 {
+        self.most.div_ceil(self.per_second)
     }
 
     /// Takes it if so much is left.
     fn take(&self, amount: u64, now: Timestamp) -> bool {
         let mut left = self.left.lock();
         let second = now.0 / 1_000;
-        let passed = second.saturating_sub(left.second).min(BURST);
+        let passed = second.saturating_sub(left.second).min(self.seconds());
         if passed > 0 {
             left.second = second;
-            left.amount = (left.amount + passed * self.per_second).min(BURST * self.per_second);
+            left.amount = (left.amount + passed * self.per_second).min(self.most);
         }
         let enough = left.amount.checked_sub(amount);
         left.amount = enough.unwrap_or(left.amount);
@@ -163,7 +179,7 @@ impl Bucket {
 
     /// All of it may be taken.
     fn is_full(&self, now: Timestamp) -> bool {
-        now.0 / 1_000 >= self.left.lock().second + BURST
+        now.0 / 1_000 >= self.left.lock().second + self.seconds()
     }
 }
 
@@ -172,12 +188,22 @@ impl Bucket {
 pub struct Share {
     commands: (Bucket, Limit),
     bytes: (Bucket, Limit),
+    /// Of an address.
+    newcomers: Option<Bucket>,
 }
 
+/// Seconds.
+const MINUTE: u64 = 60;
+
 impl Share {
-    /// So many messages, and so many bytes of them, a second, of one address.
-    pub fn of_address(commands: u32, bytes: u32) -> Self {
-        Self::new((commands, Limit::CommandsPerAddress), (bytes, Limit::BytesPerAddress))
+    /// So many messages, and so many bytes of them, a second, and so many newcomers a minute, of one address.
+    pub fn of_address(commands: u32, bytes: u32, newcomers: u32) -> Self {
+        let newcomers = u64::from(newcomers);
+        let newcomers = Bucket::holding(newcomers, newcomers.div_ceil(MINUTE));
+        Self {
+            newcomers: Some(newcomers),
+            ..Self::new((commands, Limit::CommandsPerAddress), (bytes, Limit::BytesPerAddress))
+        }
     }
 
     /// The same, of the viewers of one room.
@@ -194,7 +220,18 @@ impl Share {
         Self {
             commands: (Bucket::new(commands.into()), of_commands),
             bytes: (Bucket::new(bytes.into()), of_bytes),
+            newcomers: None,
         }
+    }
+
+    /// A viewer who has no token yet.
+    ///
+    /// # Errors
+    ///
+    /// The limit that would be exceeded.
+    pub fn take_newcomer(&self, now: Timestamp) -> Result<(), Limit> {
+        let taken = self.newcomers.as_ref().is_none_or(|newcomers| newcomers.take(1, now));
+        taken.then_some(()).ok_or(Limit::NewcomersPerAddress)
     }
 
     /// A message of so many bytes.
@@ -213,7 +250,8 @@ impl Share {
 
     /// Nothing was taken lately: a new share allows no more.
     pub fn is_rested(&self, now: Timestamp) -> bool {
-        self.commands.0.is_full(now) && self.bytes.0.is_full(now)
+        let newcomers = self.newcomers.as_ref().is_none_or(|newcomers| newcomers.is_full(now));
+        self.commands.0.is_full(now) && self.bytes.0.is_full(now) && newcomers
     }
 }
 

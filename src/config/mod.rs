@@ -55,6 +55,8 @@ pub struct Config {
     pub connections_per_room: Option<usize>,
     /// Sockets of one address that are no WebSocket, or have not said hello.
     pub handshakes_per_address: usize,
+    /// Viewers a minute who come from one address without a token.
+    pub newcomers_per_address: u32,
     /// Requests a second of one viewer, or one person of the staff, in one room.
     pub commands_per_viewer: u32,
     /// Messages a second of all WebSockets of one address.

@@ -188,6 +188,13 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handshakes_per_address: Option<usize>,
 
+    /// Viewers a minute who come from one address (IPv6: from one /64) without a token and get one; all of them may come at
+    /// once. Default 6000. Each is counted, and kept in memory (0.4 kB) and in the journal for good. Too few: viewers of
+    /// a venue or a carrier are told that it is full. Too many: one address fills rooms with viewers who are none.
+    #[arg(long, env = "HUBBUB_NEWCOMERS_PER_ADDRESS", value_name = "N", verbatim_doc_comment)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newcomers_per_address: Option<u32>,
+
     /// Requests a second of one viewer, or one person of the staff, over all WebSockets in a room; three times as
     /// many at once. Default 20.
     /// Too few: fast hosts are refused. Too many: one client keeps a room busy.
@@ -446,6 +453,7 @@ impl Options {
             connections_per_viewer: self.connections_per_viewer.or(below.connections_per_viewer),
             connections_per_room: self.connections_per_room.or(below.connections_per_room),
             handshakes_per_address: self.handshakes_per_address.or(below.handshakes_per_address),
+            newcomers_per_address: self.newcomers_per_address.or(below.newcomers_per_address),
             commands_per_viewer: self.commands_per_viewer.or(below.commands_per_viewer),
             commands_per_address: self.commands_per_address.or(below.commands_per_address),
             commands_per_room: self.commands_per_room.or(below.commands_per_room),
@@ -521,6 +529,12 @@ impl Options {
                 self.handshakes_per_address.unwrap_or(1_000),
                 1,
                 1_000_000,
+            )?,
+            newcomers_per_address: within(
+                "--newcomers-per-address",
+                self.newcomers_per_address.unwrap_or(6_000),
+                1,
+                100_000_000,
             )?,
             commands_per_viewer: within(
                 "--commands-per-viewer",
@@ -654,6 +668,7 @@ impl From<&Config> for Options {
             connections_per_viewer: Some(config.connections_per_viewer),
             connections_per_room: config.connections_per_room,
             handshakes_per_address: Some(config.handshakes_per_address),
+            newcomers_per_address: Some(config.newcomers_per_address),
             commands_per_viewer: Some(config.commands_per_viewer),
             commands_per_address: Some(config.commands_per_address),
             commands_per_room: Some(config.commands_per_room),

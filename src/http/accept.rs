@@ -20,6 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -52,6 +53,8 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Unsent bytes above which a socket counts as not writable: more would only hide slowness.
 const UNSENT_BYTES: u32 = 32 << 10;
 
+/// A name of a host with its port.
+const HOST_BYTES_MAX: usize = 253 + ":65535".len();
 /// The first byte of TLS's handshake (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 /// What a socket is told that begins with something else.
@@ -153,6 +156,8 @@ impl Door {
             request.extensions_mut().insert(visit.clone());
             let router = names_its_host(&request).then(|| self.router.clone());
             async {
+                // Requests that wait behind each other in one connection do not keep others waiting.
+                yield_now().await;
                 match router {
                     Some(router) => router.oneshot(request).await as Result<Response<_>, _>,
                     None => Ok(refused(Error::BadHost)),
@@ -184,11 +189,14 @@ impl Door {
     }
 }
 
-/// Whether it is clear which host is asked for (RFC 9112, 3.2): a proxy in front may have looked at another `Host`.
+/// Whether it is clear which host is asked for (RFC 9112, 3.2): a proxy in front may have looked at another `Host`. No
+/// name is longer than 253 characters (RFC 1035, 2.3.4), and links in answers begin with it.
 fn names_its_host(request: &Request<Incoming>) -> bool {
-    match request.headers().get_all(HOST).iter().count() {
-        0 => request.version() < Version::HTTP_11,
-        hosts => hosts == 1,
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(host), None) => host.len() <= HOST_BYTES_MAX,
+        (Some(_), Some(_)) => false,
     }
 }
 

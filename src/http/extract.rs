@@ -5,13 +5,15 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::BODY_BYTES_MAX;
 use super::error::Error;
 use crate::protocol::{Unreadable, strict_json};
+
+/// Largest JSON body: no command has more. What is larger comes as a table or a picture, from those who may send it.
+pub const JSON_BYTES_MAX: usize = 64 << 10;
 
 /// A JSON body, read as strictly as the socket's requests: no duplicate keys, no unknown or missing fields. No
 /// body at all reads as `{}`.
@@ -24,7 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
         let bytes = match request.body().is_end_stream() {
             true => Bytes::new(),
-            false => body(request, &["application/json"], BODY_BYTES_MAX).await?,
+            false => body(request, &["application/json"], JSON_BYTES_MAX).await?,
         };
         let value = match bytes.as_ref() {
             b"" => Value::Object(Map::new()),
@@ -67,14 +69,21 @@ pub async fn body(request: Request, kinds: &'static [&'static str], bytes_max: u
     if request.body().size_hint().lower() > bytes_max as u64 {
         return Err(Error::TooLarge { bytes_max });
     }
-    let read = Limited::new(request.into_body(), bytes_max).collect().await;
-    read.map(Collected::to_bytes)
-        .map_err(|error| match error.is::<LengthLimitError>() {
+    let mut body = Limited::new(request.into_body(), bytes_max);
+    // Copied: what came is a part of the buffer into which it was read, and one byte would keep all of that.
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
             true => Error::TooLarge { bytes_max },
             false => Error::BadBody {
                 reason: error.to_string(),
             },
-        })
+        })?;
+        if let Some(data) = frame.data_ref() {
+            read.extend_from_slice(data);
+        }
+    }
+    Ok(read.into())
 }
 
 /// The parameters in the address.

@@ -41,7 +41,7 @@ pub struct Places {
     /// What each address may send ...
     shares: DashMap<IpAddr, Arc<Share>>,
     /// ... in a second: messages, and bytes of them.
-    share: (u32, u32),
+    share: (u32, u32, u32),
     exempt: Vec<Network>,
     trusted_proxies: Vec<Network>,
     metrics: RefusedSockets,
@@ -73,7 +73,11 @@ impl Places {
             visiting: addresses(config.handshakes_per_address, Limit::HandshakesPerAddress),
             joined: addresses(config.connections_per_address, Limit::ConnectionsPerAddress),
             shares: DashMap::new(),
-            share: (config.commands_per_address, config.bytes_per_address),
+            share: (
+                config.commands_per_address,
+                config.bytes_per_address,
+                config.newcomers_per_address,
+            ),
             exempt: config.exempt.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             metrics: RefusedSockets {
@@ -131,8 +135,8 @@ impl Places {
 
     /// What a client's address may send. None: it is not limited.
     pub(super) fn share(&self, client: IpAddr) -> Option<Arc<Share>> {
-        let (commands, bytes) = self.share;
-        let fresh = || Arc::new(Share::of_address(commands, bytes));
+        let (commands, bytes, newcomers) = self.share;
+        let fresh = || Arc::new(Share::of_address(commands, bytes, newcomers));
         let share = self.shares.entry(self.limited(client)?).or_insert_with(fresh);
         Some(share.clone())
     }

@@ -77,8 +77,13 @@ fn upgraded(app: App, visit: Arc<Visit>, client: Client, mut request: Request) -
     let place = app.places.join(&visit, client.address);
     let full = place.is_none();
     let (share, unheard, held) = match place {
-        Some(place) => (place.share, Some(place.unheard), Some(place.held)),
-        None => (None, None, None),
+        Some(place) => {
+            let unheard: Arc<dyn Any + Send + Sync> = Arc::new(place.unheard);
+            let held: Arc<dyn Any + Send + Sync> = Arc::new(place.held);
+            (place.share, Some(unheard), held)
+        }
+        // While it is told so it has the socket's own place.
+        None => (None, None, visit as Arc<dyn Any + Send + Sync>),
     };
     let opened = Opened {
         room,
@@ -88,8 +93,8 @@ fn upgraded(app: App, visit: Arc<Visit>, client: Client, mut request: Request) -
         },
         address: client.address,
         early: Bytes::new(),
-        held: Arc::new(held),
-        unheard: unheard.map(|unheard| Arc::new(unheard) as Arc<dyn Any + Send + Sync>),
+        held,
+        unheard,
         share,
     };
     tokio::spawn(take_over(app, upgrade, opened, full));

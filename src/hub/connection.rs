@@ -32,6 +32,8 @@ use crate::room::{Actor, Offset, Timestamp, ViewerId};
 
 /// Frames for one connection alone that may wait; then its requests are no longer read.
 const PRIVATE_PAUSE: usize = 32;
+/// The same for their bytes: two refusals of the largest messages, whose texts go back.
+const PRIVATE_BYTES_PAUSE: usize = 32 << 10;
 /// Frames for one connection alone that may wait at all; then it is closed as slow.
 const PRIVATE_MAX: usize = 256;
 /// Their bytes: a few keyframes.
@@ -421,12 +423,23 @@ impl Connection {
     }
 
     fn note_private(&self, outbox: &Outbox) {
-        let waits = outbox.own.as_ref().map_or(0, |own| own.private.len().min(255)) as u8;
+        let waits = outbox
+            .own
+            .as_ref()
+            .map_or(0, |own| match own.bytes > PRIVATE_BYTES_PAUSE {
+                true => own.private.len().clamp(PRIVATE_PAUSE, 255),
+                false => own.private.len().min(255),
+            }) as u8;
         let waited = self.private_waits.swap(waits, Ordering::Relaxed);
         if usize::from(waited) >= PRIVATE_PAUSE && usize::from(waits) < PRIVATE_PAUSE {
             // It reads again.
             self.bell.wake_by_ref();
         }
+    }
+
+    /// So many replies wait that nothing more is read.
+    pub(super) fn is_paused(&self) -> bool {
+        usize::from(self.private_waits.load(Ordering::Relaxed)) >= PRIVATE_PAUSE
     }
 
     /// What the driver does next: it reads unless too many replies wait, and writes when it was asked to, or
@@ -438,9 +451,8 @@ impl Connection {
         if self.is_blocked() && self.socket.poll_write_ready(cx).is_ready() {
             return Poll::Ready(Turn::Flush);
         }
-        let paused = usize::from(self.private_waits.load(Ordering::Relaxed)) >= PRIVATE_PAUSE;
         if reads
-            && !paused
+            && !self.is_paused()
             && (self.unread.swap(false, Ordering::Relaxed) || self.socket.poll_read_ready(cx).is_ready())
         {
             return Poll::Ready(Turn::Read);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Holder};
-use super::deflate::Wire;
 use super::feed::frame;
 use super::mailbox::{Joining, Lane, Work};
 use super::reader::{Heard, Reader};
@@ -23,6 +23,8 @@ use crate::room::{Actor, Personal, Refusal, RoomId, Timestamp, ViewerId};
 
 /// A connection that has not said hello by then is closed.
 const HELLO: Duration = Duration::from_secs(5);
+/// What is no hello, or a bad one, is answered so often.
+const BAD_HELLOS: u32 = 16;
 /// Longest name that is even looked at, bytes.
 const NAME_BYTES: usize = 200;
 
@@ -35,7 +37,7 @@ pub(super) async fn serve(hub: Arc<Hub>, socket: Stream, mut opened: Opened) {
     if echo::is_asked(&hub, &opened) {
         return echo::serve(&hub, socket, reader, opened).await;
     }
-    let greeted = match timeout(HELLO, greet(&socket, &mut reader, opened.wire)).await {
+    let greeted = match timeout(HELLO, greet(&hub, &socket, &mut reader, &opened)).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Some(Close::NoHello)),
     };
@@ -56,9 +58,17 @@ pub(super) async fn serve(hub: Arc<Hub>, socket: Stream, mut opened: Opened) {
 }
 
 /// Waits for the hello; what comes before it is refused.
-async fn greet(socket: &Stream, reader: &mut Reader, wire: Wire) -> Result<(u64, Hello), Option<Close>> {
-    let mut controls = 0;
+async fn greet(
+    hub: &Hub,
+    socket: &Stream,
+    reader: &mut Reader,
+    opened: &Opened,
+) -> Result<(u64, Hello), Option<Close>> {
+    let wire = opened.wire;
+    let (mut controls, mut refused) = (0, 0);
     loop {
+        // However much there is to be read, others get their turn, and the time for the hello passes.
+        yield_now().await;
         let (heard, replies, _) = reader.read(socket, wire);
         socket.write_all(&replies).await.map_err(|_| None)?;
         let message = match heard {
@@ -85,6 +95,11 @@ async fn greet(socket: &Stream, reader: &mut Reader, wire: Wire) -> Result<(u64,
             Heard::Gone => return Err(None),
             Heard::Breach(close) => return Err(Some(close)),
         };
+        let share = opened.share.as_ref().filter(|_| hub.limits.rates);
+        if let Some(Err(limit)) = share.map(|share| share.take(message.len(), hub.clock.now())) {
+            hub.metrics.limits.note(limit);
+            return Err(Some(Close::Flood));
+        }
         let problem = match wire.encoding.decode_request(&message) {
             Ok(Numbered {
                 id: Some(re),
@@ -93,8 +108,12 @@ async fn greet(socket: &Stream, reader: &mut Reader, wire: Wire) -> Result<(u64,
             Ok(Numbered { id, .. }) => Problem::new(id, "hello_first", "the first request is `hello`"),
             Err(bad) => Problem::new(bad.re, bad.code, bad.message),
         };
-        let refused = frame(wire.encoding, &Message::Err(problem));
-        socket.write_all(&refused).await.map_err(|_| None)?;
+        refused += 1;
+        if refused > BAD_HELLOS {
+            return Err(Some(Close::Flood));
+        }
+        let refusal = frame(wire.encoding, &Message::Err(problem));
+        socket.write_all(&refusal).await.map_err(|_| None)?;
     }
 }
 
@@ -160,6 +179,10 @@ fn identify(
     let identity = match &hello.token {
         Some(token) => hub.auth.verify(token, now).map_err(|_| Close::NotAllowed)?,
         None => {
+            if let Some(Err(limit)) = opened.share.as_ref().map(|share| share.take_newcomer(now)) {
+                hub.metrics.limits.note(limit);
+                return Err(Close::Full);
+            }
             let id = ViewerId(luck().u128());
             joined.token = Some(hub.auth.viewer_token(id, now));
             Identity::Viewer {

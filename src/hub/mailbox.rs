@@ -1,4 +1,4 @@
-//! A room's mailbox: three bounded lanes, drained in order with a share each. A full lane refuses its own
+//! A room's mailbox: four bounded lanes, drained in order with a share each. A full lane refuses its own
 //! kind only.
 
 use std::collections::VecDeque;
@@ -20,18 +20,21 @@ pub(super) enum Lane {
     Staff,
     /// Claims, entries and joins.
     Rush,
+    /// Looks of everybody else.
+    Look,
     /// Comments.
     Talk,
 }
 
 impl Lane {
-    const ALL: [Self; 3] = [Self::Staff, Self::Rush, Self::Talk];
+    const ALL: [Self; 4] = [Self::Staff, Self::Rush, Self::Look, Self::Talk];
 
     /// How much may wait. The rush lane holds what 15,000 viewers ask within one commit.
     fn capacity(self) -> usize {
         match self {
             Self::Staff => 1_024,
             Self::Rush => 20_000,
+            Self::Look => 1_024,
             Self::Talk => 4_096,
         }
     }
@@ -40,8 +43,18 @@ impl Lane {
     fn share(self) -> usize {
         match self {
             Self::Staff => 100,
-            Self::Rush => 700,
+            Self::Rush => 675,
+            // Each is more work than a command.
+            Self::Look => 25,
             Self::Talk => 200,
+        }
+    }
+
+    /// The lane of a look.
+    pub(super) fn of_look(actor: &Actor) -> Self {
+        match actor {
+            Actor::Viewer(_) => Self::Look,
+            _ => Self::Staff,
         }
     }
 

@@ -309,12 +309,35 @@ impl Hub {
         room: &RoomId,
         look: impl FnOnce(&Room, Timestamp) -> T + Send + 'static,
     ) -> Result<T, CommandError> {
+        self.look(Lane::Look, room, look).await
+    }
+
+    /// The same for somebody: staff does not wait behind what strangers read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Hub::read`].
+    pub async fn read_as<T: Send + 'static>(
+        self: &Arc<Self>,
+        actor: &Actor,
+        room: &RoomId,
+        look: impl FnOnce(&Room, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, CommandError> {
+        self.look(Lane::of_look(actor), room, look).await
+    }
+
+    async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        lane: Lane,
+        room: &RoomId,
+        look: impl FnOnce(&Room, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, CommandError> {
         let (sender, receiver) = oneshot::channel();
         let look = Work::Look(Box::new(move |room, now| {
             // Whoever asked may have gone.
             let _ = sender.send(look(room, now));
         }));
-        self.put(room, false, Lane::Staff, look).await?;
+        self.put(room, false, lane, look).await?;
         receiver.await.map_err(|_| CommandError::JournalUnavailable)
     }
 

@@ -18,6 +18,9 @@ use crate::room::{Command, Refusal, Timestamp};
 const MESSAGES: usize = 32;
 /// Commands of one connection that may wait for their answer.
 const UNANSWERED_MAX: u8 = 32;
+/// A comment's text that is longer, in bytes, is too long however it is counted: twice what may be shown of it, for what
+/// is not shown.
+const TEXT_BYTES_MAX: usize = 4_000;
 /// Seconds whose requests may come at once.
 const REQUESTS_BURST: u32 = 3;
 /// Seconds whose bytes may come at once: with the least of `--bytes-per-viewer`, two of the largest messages.
@@ -194,6 +197,9 @@ fn read_some(connection: &Arc<Connection>, reader: &mut Reader, rates: &mut Rate
         if connection.is_closing() {
             return false;
         }
+        if connection.is_paused() {
+            break;
+        }
     }
     // More may wait in the reader's buffer than the socket knows of.
     connection.read_again();
@@ -293,6 +299,12 @@ fn ask(connection: &Arc<Connection>, re: u64, command: Command) {
     ) {
         // Their answers carry tokens, which only REST makes.
         return refused(&command, &Refusal::NotAllowed.into());
+    }
+    if let Command::Comment(post) = &command
+        && post.text.len() > TEXT_BYTES_MAX
+    {
+        // It would wait in the room's mailbox, and its text goes back.
+        return refused(&command, &Refusal::BadText { reason: "is too long" }.into());
     }
     if handle.hub.draining() {
         return refused(&command, &CommandError::Draining);

@@ -22,6 +22,9 @@ pub const URL_BYTES_MAX: usize = 500;
 /// Bytes that a character may take on average: emoji with a skin tone take 8, Indic clusters 6-9. A family
 /// emoji takes 25, so 200 of them are too long.
 const BYTES_PER_CHARACTER: usize = 10;
+/// Letters and marks for each character that a text may have, written out (NFKC) as it is compared: U+FDFA, a phrase of
+/// its own, is 18 of them.
+const LETTERS_PER_CHARACTER: usize = 5;
 /// Combining marks (and invisible joiners) that one letter keeps.
 const MARKS_MAX: usize = 4;
 /// Blocked words of up to so many letters match whole words only: "hell" stops neither "hello" nor "shell".
@@ -112,6 +115,10 @@ fn clean(text: &str, characters: RangeInclusive<usize>, breaks: Breaks) -> Resul
     }
     if count < *characters.start() {
         return Err("is too short");
+    }
+    let written_out = characters.end().saturating_mul(LETTERS_PER_CHARACTER);
+    if clean.nfkc().nth(written_out).is_some() {
+        return Err("is too long when its ligatures are written out");
     }
     Ok(clean)
 }
@@ -342,8 +349,9 @@ fn look_alike(text: &str) -> String {
 /// A capital is compared before it is made small: Cyrillic `В` looks like `B`, its small form like nothing.
 fn latin_look_alike(c: char) -> String {
     let small: String = c.to_lowercase().collect();
-    for form in [c.to_string(), small.clone()] {
-        let prototype: String = skeleton(&form).collect();
+    let capital = Some(c.to_string()).filter(|form| *form != small);
+    for form in capital.iter().chain([&small]) {
+        let prototype: String = skeleton(form).collect();
         let latin = prototype.starts_with(|first: char| first.is_ascii_alphanumeric())
             && prototype
                 .chars()
@@ -546,6 +554,8 @@ mod tests {
                 })
             );
         }
+        assert_eq!(comment(&"\u{fdfa}".repeat(50)), Ok("\u{fdfa}".repeat(50)));
+        assert!(comment(&"\u{fdfa}".repeat(60)).is_err(), "1,080 letters");
         let turned = "a\u{202a}\u{202b}\u{202d}\u{202e}b\u{202c}\u{2066}\u{2067}\u{2068}c\u{2069}";
         assert_eq!(comment(turned), Ok("abc".into()));
         assert_eq!(name(turned), Ok("abc".into()));

@@ -69,9 +69,10 @@ async fn a_body_whose_end_can_be_read_in_two_ways_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_names_its_host_once() {
+async fn a_request_names_its_host_once_and_as_long_as_a_name_can_be() {
     let server = Server::start().await;
-    for hosts in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nHost: a\r\n"] {
+    let long = format!("Host: {}\r\n", "a".repeat(300));
+    for hosts in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nHost: a\r\n", &long] {
         for path in ["/healthz", "/ws/lipsticks", "/api/v1/rooms"] {
             let answer = ask(
                 server.address,

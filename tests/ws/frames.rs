@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::support::PATIENCE;
 use crate::support::client::Client;
 use crate::support::process::Process;
-use crate::support::raw::{close_code, frame, joined, masked};
+use crate::support::raw::{close_code, frame, joined, masked, websocket};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_that_breaks_the_protocol_is_answered_with_its_close_code() {
@@ -137,6 +137,18 @@ async fn fragments_without_end_are_a_flood_and_hold_up_nobody() {
     let fragments = [masked(0x01, b""), masked(0x00, b"").repeat(100_000)].concat();
     // The server may end the connection before all of it is written.
     let (code, _) = tokio::join!(close_code(&mut reads), writes.write_all(&fragments));
+    assert_eq!(code, Some(1008));
+    Client::others_are_served(server.address, "show").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_talks_on_and_on_instead_of_a_hello_is_closed_and_holds_up_nobody() {
+    let server = Process::start(&[]);
+    server.live_room("show").await;
+    let (mut reads, mut writes) = websocket(server.address, "show").await.into_split();
+    let nested = format!("{}1{}", r#"{"a":"#.repeat(10), "}".repeat(10));
+    let bad = masked(0x81, nested.as_bytes()).repeat(1_000);
+    let (code, _) = tokio::join!(close_code(&mut reads), writes.write_all(&bad));
     assert_eq!(code, Some(1008));
     Client::others_are_served(server.address, "show").await;
 }

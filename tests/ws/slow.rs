@@ -3,14 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use hubbub::protocol::{Close, Encoding, Message};
 use hubbub::room::stage::StageEvent;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -193,4 +197,49 @@ async fn a_hundred_downloads_of_the_largest_picture_that_nobody_reads_cost_a_pie
     }
     let grown = server.memory("VmRSS").saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes for {} downloads", downloads.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_byte_by_byte_takes_no_more_than_its_bytes() {
+    let server = Process::start(&[]);
+    let head =
+        "POST /api/v1/sign-in HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n";
+    let before = server.memory("VmRSS");
+    let mut senders = JoinSet::new();
+    for _ in 0..50 {
+        let mut socket = TcpStream::connect(server.address).await.expect("the server listens");
+        socket.set_nodelay(true).expect("each byte a segment");
+        senders.spawn(async move {
+            socket.write_all(head.as_bytes()).await.expect("open");
+            for _ in 0..2_000 {
+                socket.write_all(b" ").await.expect("open");
+                yield_now().await;
+            }
+            socket
+        });
+    }
+    let open = senders.join_all().await;
+    let grown = server.memory("VmRSS").saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes for 100,000 of {} bodies", open.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_nobody_reads_cost_a_few_of_their_texts_each() {
+    let server = Process::start(&["--no-rates"]);
+    server.live_room("show").await;
+    let comment = json!({"id": 1, "cmd": "comment", "args": {"nonce": "1", "text": "x".repeat(16_000)}}).to_string();
+    let comments = raw::masked(0x81, comment.as_bytes()).repeat(60);
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(raw::deaf(server.address, "show").await);
+    }
+    let before = server.memory("VmRSS");
+    let writes = crowd
+        .iter_mut()
+        .map(|deaf| timeout(Duration::from_secs(2), deaf.write_all(&comments)));
+    // Most of it waits in the kernel, or cannot be written at all.
+    join_all(writes).await;
+    Client::others_are_served(server.address, "show").await;
+    let grown = server.memory("VmRSS").saturating_sub(before);
+    assert!(grown < 24 << 20, "{grown} bytes for {} viewers", crowd.len());
 }

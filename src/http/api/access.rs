@@ -127,7 +127,8 @@ impl App {
         look: impl FnOnce(&Room, Timestamp) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Error> {
         let actor = caller.actor(room)?;
-        let looked = self.hub.read(room, move |room, now| {
+        let asks = actor.clone();
+        let looked = self.hub.read_as(&asks, room, move |room, now| {
             room.staff.permit(&actor, need, now)?;
             look(room, now)
         });

@@ -36,7 +36,7 @@ const SIDE_MAX: u32 = 10_000;
 /// What the upload may say it is; what it is, its content says.
 const KINDS: &[&str] = &["image/jpeg", "image/png", "image/webp", "application/octet-stream"];
 /// Read at a time of a picture that is downloaded.
-const PIECE_BYTES: u64 = 64 << 10;
+const PIECE_BYTES: u64 = 16 << 10;
 /// The folder of covers in the data folder.
 const FOLDER: &str = "covers";
 

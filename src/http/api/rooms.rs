@@ -60,7 +60,7 @@ struct Filter {
     tag: Option<String>,
     /// So many rooms are passed over.
     after: usize,
-    /// At most so many: 100 if absent, 1,000 at most.
+    /// At most so many: 100 if absent; 1,000 at most for operators, 100 for others.
     limit: Option<usize>,
 }
 
@@ -106,10 +106,11 @@ async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<Rooms>, Error> {
     let limit = filter.limit.unwrap_or(LIST_DEFAULT);
+    let all = caller.operator().is_ok();
     if !(1..=LIST_MAX).contains(&limit) {
         return Err(Error::field("limit", "is not from 1 to 1,000"));
     }
-    let all = caller.operator().is_ok();
+    let limit = if all { limit } else { limit.min(LIST_DEFAULT) };
     let mut rooms = app.hub.rooms();
     rooms.retain(|room| (all || is_public(room)) && filter.takes(room));
     for room in rooms.iter_mut().filter(|_| !all) {

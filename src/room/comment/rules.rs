@@ -174,9 +174,15 @@ impl Comments {
         if self.modes.comments_off {
             return Err(Refusal::CommentsOff);
         }
-        if self.blocked_words.stand_in(text) {
-            return Err(Refusal::BlockedWord);
+        self.may_speak_again(speaker, now)?;
+        // Last: it is by far the most work.
+        match self.blocked_words.stand_in(text) {
+            true => Err(Refusal::BlockedWord),
+            false => Ok(()),
         }
+    }
+
+    fn may_speak_again(&self, speaker: Option<&Speaker>, now: Timestamp) -> Result<(), Refusal> {
         let Some(speaker) = speaker else {
             return Ok(());
         };
