@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use crate::protocol::{Unreadable, strict_json};
 
-/// Largest JSON body: no command has more. What is larger comes as a table or a picture, from those who may send it.
-pub const JSON_BYTES_MAX: usize = 64 << 10;
+/// Largest JSON body: 500 blocked words of other scripts fit. What is larger comes as a table or a picture, from those
+/// who may send it.
+pub const JSON_BYTES_MAX: usize = 128 << 10;
 
 /// A JSON body, read as strictly as the socket's requests: no duplicate keys, no unknown or missing fields. No
 /// body at all reads as `{}`.

@@ -11,7 +11,7 @@ use super::connection::{Connection, Holder};
 use super::feed::frame;
 use super::mailbox::{Joining, Lane, Work};
 use super::reader::{Heard, Reader};
-use super::requests::{CONTROLS_PER_SECOND, Inbound};
+use super::requests::{CONTROLS_PER_SECOND, Inbound, too_fast};
 use super::room_handle::RoomHandle;
 use super::{CommandError, Hub, Opened, Stream, address, echo, ending, luck};
 use crate::auth::{Identity, VIEWER_MS};
@@ -96,11 +96,12 @@ async fn greet(
             Heard::Breach(close) => return Err(Some(close)),
         };
         let share = opened.share.as_ref().filter(|_| hub.limits.rates);
-        if let Some(Err(limit)) = share.map(|share| share.take(message.len(), hub.clock.now())) {
-            hub.metrics.limits.note(limit);
-            return Err(Some(Close::Flood));
-        }
+        let within = share.map_or(Ok(()), |share| share.take(message.len(), hub.clock.now()));
         let problem = match wire.encoding.decode_request(&message) {
+            Ok(Numbered { id, request }) if let Err(limit) = within => {
+                hub.metrics.limits.note(limit);
+                too_fast(id, &request)
+            }
             Ok(Numbered {
                 id: Some(re),
                 request: Request::Hello(hello),

@@ -261,7 +261,7 @@ fn within(
     shares.try_for_each(|share| share.take(bytes, now))
 }
 
-fn too_fast(id: Option<u64>, request: &Request) -> Problem {
+pub(super) fn too_fast(id: Option<u64>, request: &Request) -> Problem {
     let refusal = Refusal::RateLimited { retry_after_ms: 1_000 };
     match request {
         Request::Command(command) => Problem::refused(id, &refusal, command),
