@@ -124,9 +124,11 @@ async fn run(scale: Scale) -> Figures {
 impl Attack {
     async fn again_and_again(self, address: SocketAddr, cover: String) {
         loop {
-            // Whatever becomes of it: the server may refuse it in any way that it likes.
-            let attempt = tokio::spawn(self.once(address, cover.clone()));
-            let _ = timeout(Duration::from_secs(20), attempt).await;
+            // Whatever becomes of it: the server may refuse it in any way that it likes. After a while it gives its socket
+            // up.
+            let mut attempt = JoinSet::new();
+            attempt.spawn(self.once(address, cover.clone()));
+            let _ = timeout(Duration::from_secs(20), attempt.join_next()).await;
             sleep(Duration::from_millis(100)).await;
         }
     }
