@@ -75,6 +75,8 @@ test("claims follow the pulse while open and the summary afterwards, and never f
   assert.deepEqual(claims({ card, summary }, { remaining: {} }), { claimed: 120, redeemed: 7, quota: 500 });
   assert.deepEqual(claims({ id: "1", card, summary }, { remaining: { 1: 300 } }), { claimed: 200, redeemed: 7, quota: 500 });
   assert.deepEqual(claims({ id: "1", summary }, {}), { claimed: 120, redeemed: 7, quota: 500 });
+  const soldOut = { ...card, remaining: 0, closed: "sold_out" };
+  assert.equal(claims({ id: "1", card: soldOut }, { remaining: { 1: 500 } }).claimed, 500, "an older pulse that comes late");
 });
 
 test("all claims together count what was opened and nothing that waits", () => {

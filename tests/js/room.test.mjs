@@ -79,6 +79,17 @@ test("an offer's remaining quota comes with pulses, and closing it says why", ()
   assert.equal(state.stage.discounts[0].remaining, 40);
   state = after(state, { discount_closed: { id: "ten", why: "sold_out" } });
   assert.deepEqual([state.stage.discounts[0].closed, state.stage.discounts[0].remaining], ["sold_out", 0]);
+  state = reduce(state, { pulse: { as_of: 9, at: 1, totals: { watching: 2, viewers: 2, likes: 3, remaining: { ten: 40 } } } });
+  assert.equal(state.stage.discounts[0].remaining, 0, "an older pulse that comes late brings nothing back");
+});
+
+test("a draw's entries come with pulses until it is locked", () => {
+  const pulse = (entries) => ({ pulse: { as_of: 9, at: 1, totals: { watching: 2, viewers: 2, likes: 3, entries: { lips: entries } } } });
+  let state = after(joined(), { draw_opened: { id: "lips", rules: {}, opened_at: 1, entries: 0, phase: { open: {} } } });
+  state = reduce(state, pulse(3));
+  assert.equal(state.stage.draws[0].entries, 3);
+  state = after(state, { draw_locked: { id: "lips", count: 5, root: "", reveal_at: 2 } });
+  assert.equal(reduce(state, pulse(4)).stage.draws[0].entries, 5);
 });
 
 test("a jump to a keyframe tells how many comments it passed over at most; a continuous one tells nothing", () => {

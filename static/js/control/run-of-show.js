@@ -109,10 +109,9 @@ export function whyNot(row, backstage) {
  */
 export function claims(row, totals) {
   const quota = row.card?.terms.quota ?? row.summary?.quota ?? 0;
-  const remaining = totals.remaining?.[row.id];
-  const told = row.card && (remaining ?? row.card.remaining) !== undefined
-    ? quota - (remaining ?? row.card.remaining)
-    : 0;
+  const counted = row.card?.closed ? undefined : totals.remaining?.[row.id];
+  const remaining = counted ?? row.card?.remaining;
+  const told = remaining === undefined ? 0 : quota - remaining;
   return { claimed: Math.max(told, row.summary?.claimed ?? 0), redeemed: row.summary?.redeemed, quota };
 }
 

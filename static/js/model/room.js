@@ -226,22 +226,25 @@ function withTotals(stage, totals) {
   return {
     ...stage,
     totals: { ...totals, likes: Math.max(totals.likes, stage.totals.likes) },
-    discounts: counted(stage.discounts, "remaining", remaining),
-    draws: counted(stage.draws, "entries", entries),
+    discounts: counted(stage.discounts, "remaining", remaining, (card) => !card.closed),
+    draws: counted(stage.draws, "entries", entries, (card) => "open" in card.phase),
   };
 }
 
 /**
+ * A pulse may come after the delta that closed a card, and be older: what that says of the card is final.
+ *
  * @template {{id: string}} Card
  * @param {Card[]} cards
  * @param {keyof Card} field
  * @param {Record<string, number>} counts
+ * @param {(card: Card) => boolean} isOpen
  * @returns {Card[]}
  */
-function counted(cards, field, counts) {
-  const moved = cards.some((card) => counts[card.id] !== undefined && counts[card.id] !== card[field]);
-  if (!moved) return cards;
-  return cards.map((card) => (counts[card.id] === undefined ? card : { ...card, [field]: counts[card.id] }));
+function counted(cards, field, counts, isOpen) {
+  const moves = (/** @type {Card} */ card) => isOpen(card) && counts[card.id] !== undefined && counts[card.id] !== card[field];
+  if (!cards.some(moves)) return cards;
+  return cards.map((card) => (moves(card) ? { ...card, [field]: counts[card.id] } : card));
 }
 
 /** @param {DrawCard} card @param {number[]} insteadOf @param {import("../types.js").Winner[]} winners @param {number} claimUntil @returns {DrawCard} */
