@@ -1,7 +1,7 @@
 // A show as its host drives it: from the sign-in link to the summary, on the landing page and the control page.
 import test, { after, before } from "node:test";
 import assert from "node:assert/strict";
-import { Server, Viewer, axe, openBrowser, openPage, picture, scrolls } from "./support.mjs";
+import { Server, Viewer, axe, openBrowser, openPage, picture, scrolls, saysOffline } from "./support.mjs";
 
 const TITLE = "Autumn lips with Mia";
 const SIZES = { phone: [390, 844], tablet: [768, 1024], laptop: [1366, 625], desktop: [1440, 900], "laptop at 200 %": [683, 312] };
@@ -360,8 +360,7 @@ test("an assistant for actions sees a discount's numbers, but not who has which 
 });
 
 test("the browser's word that the network is gone is shown at once, and taken back when the room is heard", async () => {
-  await host.evaluate(() => dispatchEvent(new Event("offline")));
-  await host.getByText("Connection lost since").waitFor();
+  await saysOffline(host, ".note--warn", "Connection lost since");
   await host.evaluate(() => dispatchEvent(new Event("online")));
   await host.getByText("Connection lost since").waitFor({ state: "hidden", timeout: 2_000 });
 });

@@ -143,6 +143,24 @@ export async function picture(page, name) {
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
 
+/**
+ * Waits until the page says this in such an element when the browser says that the network is gone. Each message that
+ * comes all the same takes it back, so the browser says it again and again.
+ */
+export function saysOffline(page, selector, words) {
+  return page.evaluate(([selector, words]) => new Promise((resolve) => {
+    const said = () => [...document.querySelectorAll(selector)].some((element) => !element.hidden && element.textContent.includes(words));
+    const observer = new MutationObserver(() => {
+      if (!said()) return;
+      observer.disconnect();
+      clearInterval(again);
+      resolve(undefined);
+    });
+    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+    const again = setInterval(() => dispatchEvent(new Event("offline")), 50);
+  }), [selector, words]);
+}
+
 /** A viewer over a bare socket, in a browser page of the server's origin. */
 export class Viewer {
   static async join(browser, server, room, name) {

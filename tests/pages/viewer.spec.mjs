@@ -2,7 +2,7 @@
 import test, { after, before } from "node:test";
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { Server, axe, openBrowser, openPage, picture, scrolls } from "./support.mjs";
+import { Server, axe, openBrowser, openPage, picture, scrolls, saysOffline } from "./support.mjs";
 
 const ROOM = "autumn-lips";
 const TITLE = "Autumn lips with Mia";
@@ -349,8 +349,7 @@ test("a claim that is refused after a reload says why", async () => {
 });
 
 test("the browser's word that the network is gone is shown at once, and taken back when the room is heard", async () => {
-  await ann.evaluate(() => dispatchEvent(new Event("offline")));
-  await ann.locator(".strip:not(.strip--calm)", { hasText: "Reconnecting…" }).waitFor();
+  await saysOffline(ann, ".strip:not(.strip--calm)", "Reconnecting…");
   await ann.evaluate(() => dispatchEvent(new Event("online")));
   await ann.locator(".strip").waitFor({ state: "hidden", timeout: 2_000 });
 });
