@@ -340,3 +340,16 @@ async fn the_program_says_what_is_damaged_and_what_to_do() {
         "{sentence}"
     );
 }
+
+#[tokio::test]
+async fn contact_details_that_belong_to_no_stream_are_damage() {
+    let folder = present().await;
+    let db = rusqlite::Connection::open(journal(folder.path())).expect("opens");
+    let moved = db
+        .execute("UPDATE contacts SET stream = stream + 4096", ())
+        .expect("written");
+    assert!(moved > 0);
+    drop(db);
+    let refused = Sqlite::open(folder.path(), Options::default());
+    assert!(matches!(refused, Err(OpenError::Damaged { .. })));
+}

@@ -102,7 +102,19 @@ pub(super) fn open(file: &Path, file_bytes_max: Option<u64>) -> Result<Connectio
         return Err(file::empty(file));
     };
     prepare(&mut db, found, file_bytes_max).map_err(unusable)?;
-    Ok(db)
+    match stray_contacts(&db).map_err(unusable)? {
+        0 => Ok(db),
+        strays => Err(OpenError::Damaged {
+            file: file.to_owned(),
+            reason: format!("{strays} contact details belong to no stream"),
+        }),
+    }
+}
+
+/// A contact whose stream's number was damaged would be missed by nobody who reads its stream.
+fn stray_contacts(db: &Connection) -> rusqlite::Result<i64> {
+    let strays = "SELECT count(*) FROM contacts WHERE stream NOT IN (SELECT number FROM streams)";
+    db.query_row(strays, (), |row| row.get(0))
 }
 
 /// The format of a journal that this program reads; none: a new one.
