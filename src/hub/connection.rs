@@ -62,7 +62,8 @@ pub(super) struct Connection {
     /// Server time of the last write that took something, or since when the socket takes nothing, ms.
     pub(super) written_at: AtomicU64,
     blocked: AtomicBool,
-    private_waits: AtomicU8,
+    /// So many replies wait that nothing more is read.
+    paused: AtomicBool,
     pub(super) wire: Wire,
     pub(super) socket: Stream,
     nudged: AtomicBool,
@@ -231,7 +232,7 @@ impl Connection {
             outbox: Mutex::new(outbox),
             nudged: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
-            private_waits: AtomicU8::new(0),
+            paused: AtomicBool::new(false),
             // What came glued to the hello waits in the reader.
             unread: AtomicBool::new(true),
             heard_at: AtomicU64::new(now.0),
@@ -423,15 +424,9 @@ impl Connection {
     }
 
     fn note_private(&self, outbox: &Outbox) {
-        let waits = outbox
-            .own
-            .as_ref()
-            .map_or(0, |own| match own.bytes > PRIVATE_BYTES_PAUSE {
-                true => own.private.len().clamp(PRIVATE_PAUSE, 255),
-                false => own.private.len().min(255),
-            }) as u8;
-        let waited = self.private_waits.swap(waits, Ordering::Relaxed);
-        if usize::from(waited) >= PRIVATE_PAUSE && usize::from(waits) < PRIVATE_PAUSE {
+        let crowded = |own: &Own| own.private.len() >= PRIVATE_PAUSE || own.bytes > PRIVATE_BYTES_PAUSE;
+        let pauses = outbox.own.as_deref().is_some_and(crowded);
+        if self.paused.swap(pauses, Ordering::Relaxed) && !pauses {
             // It reads again.
             self.bell.wake_by_ref();
         }
@@ -439,7 +434,7 @@ impl Connection {
 
     /// So many replies wait that nothing more is read.
     pub(super) fn is_paused(&self) -> bool {
-        usize::from(self.private_waits.load(Ordering::Relaxed)) >= PRIVATE_PAUSE
+        self.paused.load(Ordering::Relaxed)
     }
 
     /// What the driver does next: it reads unless too many replies wait, and writes when it was asked to, or

@@ -141,27 +141,16 @@ impl Presence {
         }
     }
 
-    /// How many connections the same viewer or person has here.
-    pub(super) fn connections_of(&self, actor: &Actor) -> usize {
+    /// The connections that the same viewer or person has here, previews included.
+    pub(super) fn of(&self, actor: &Actor) -> impl Iterator<Item = &Arc<Connection>> {
         let counted = match actor {
-            Actor::Viewer(visitor) => self.connections(visitor.id).len(),
-            _ => 0,
+            Actor::Viewer(visitor) => self.connections(visitor.id),
+            _ => &[],
         };
-        let uncounted = self.uncounted.iter();
-        counted + uncounted.filter(|(_, other)| is_same(other.actor(), actor)).count()
-    }
-
-    /// A connection that the same viewer or person has here.
-    pub(super) fn another_of(&self, actor: &Actor) -> Option<Arc<Connection>> {
-        let viewer = match actor {
-            Actor::Viewer(visitor) => self.connections(visitor.id).first(),
-            _ => None,
-        };
-        let uncounted = self.uncounted.iter().map(|(_, other)| other);
-        let mut same = viewer
-            .into_iter()
-            .chain(uncounted.filter(|other| is_same(other.actor(), actor)));
-        same.next().cloned()
+        let uncounted = self.uncounted.iter().map(|(_, connection)| connection);
+        counted
+            .iter()
+            .chain(uncounted.filter(|other| is_same(other.actor(), actor)))
     }
 
     /// The connections of one viewer.

@@ -33,7 +33,7 @@ pub(super) const CONTROLS_PER_SECOND: u32 = 50;
 const TAPS_MAX: u32 = 30;
 const TAPS_PER_SECOND: u32 = 20;
 
-/// The reading side of a connection, of which only its driver knows.
+/// The reading side of a connection: its driver's, but for the rates, which other connections may share.
 pub(super) struct Inbound {
     reader: Reader,
     allowance: Allowance,

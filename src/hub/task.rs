@@ -744,7 +744,7 @@ impl RoomTask {
 
     /// More connections of the same viewer or person allow them no more than one does.
     fn share_rates(&self, connection: &Connection) {
-        let other = || self.handle.presence.lock().another_of(connection.actor());
+        let other = || self.handle.presence.lock().of(connection.actor()).next().cloned();
         if let Some(other) = connection.share().and_then(|_| other()) {
             requests::share_rates(connection, &other);
         }
@@ -753,7 +753,7 @@ impl RoomTask {
     /// The limit that leaves no room for one more connection. Staff always has room among viewers.
     fn crowded(&self, connection: &Connection) -> Option<Limit> {
         let limits = &self.handle.hub.limits;
-        let own = || self.handle.presence.lock().connections_of(connection.actor());
+        let own = || self.handle.presence.lock().of(connection.actor()).count();
         if connection.share().is_some() && own() >= limits.connections_per_viewer {
             return Some(Limit::ConnectionsPerViewer);
         }
