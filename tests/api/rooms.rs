@@ -324,10 +324,9 @@ async fn a_cover_is_known_by_its_content_and_served_for_ever() {
 
     // As large as pieces of several sizes, and in none whole.
     let large = png(300_000);
-    upload(&host, "image/png", large.clone()).await.is(200);
-    let room = server.get("/rooms/lipsticks", "").await.is(200);
-    let file = room["show"]["details"]["cover"]["file"].as_str().unwrap().to_owned();
-    let served = server.page(&format!("/covers/{file}")).await;
+    let served = server
+        .page(&server.cover("lipsticks", &host, large.clone()).await)
+        .await;
     let told = served.body.len() + b"....tEXtAuthor\0Ann....".len();
     assert_eq!(
         (served.header(CONTENT_LENGTH), told),

@@ -32,6 +32,15 @@ const line = (page, text) => page.locator(".line", { hasText: text });
 const dialog = (page) => page.getByRole("dialog");
 const air = (page, word) => page.locator(".air", { hasText: word }).waitFor();
 
+/** Makes a link for an assistant; the list of the staff stays open. */
+async function staffLink(name, rights) {
+  await button(host, "Staff").click();
+  await dialog(host).getByLabel("Name", { exact: true }).fill(name);
+  await dialog(host).getByLabel("May do").selectOption(rights);
+  await button(dialog(host), "Make a link").click();
+  return dialog(host).getByLabel(`${name} · Assistant: ${rights}`, { exact: true }).inputValue();
+}
+
 test("an operator signs in by a press on the link's page", async () => {
   const link = server.signInLink();
   await host.goto(link);
@@ -306,11 +315,7 @@ test("a draw runs from entries to winners", async () => {
 });
 
 test("an assistant joins once by a press, and may do what the link said", async () => {
-  await button(host, "Staff").click();
-  await dialog(host).getByLabel("Name", { exact: true }).fill("Lea");
-  await dialog(host).getByLabel("May do").selectOption("comments");
-  await button(dialog(host), "Make a link").click();
-  const link = await dialog(host).getByLabel("Lea · Assistant: comments", { exact: true }).inputValue();
+  const link = await staffLink("Lea", "comments");
   await picture(host, "control-staff");
   assert.deepEqual(await axe(host), []);
 
@@ -340,11 +345,7 @@ test("an assistant joins once by a press, and may do what the link said", async 
 });
 
 test("an assistant for actions sees a discount's numbers, but not who has which code", async () => {
-  await button(host, "Staff").click();
-  await dialog(host).getByLabel("Name", { exact: true }).fill("Kim");
-  await dialog(host).getByLabel("May do").selectOption("actions");
-  await button(dialog(host), "Make a link").click();
-  const link = await dialog(host).getByLabel("Kim · Assistant: actions", { exact: true }).inputValue();
+  const link = await staffLink("Kim", "actions");
   await button(dialog(host), "Close").click();
   const kim = await openPage(browser, server);
   await kim.goto(link);

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -74,11 +72,7 @@ async fn run(scale: Scale) -> Figures {
     let cap = ["prlimit".to_owned(), format!("--data={CAP}")];
     let server = Process::launch(Launch::new(&[]).under(&cap));
     let host = server.live_room("show").await;
-    let upload = server.request(Method::PUT, "/rooms/show/cover", &host);
-    let upload = upload.header(CONTENT_TYPE, "image/png").body(png(5_200_000));
-    server.send(upload).await.is(200);
-    let room = server.get("/rooms/show", "").await.is(200);
-    let cover = room["show"]["details"]["cover"]["file"].as_str().expect("a cover");
+    let cover = server.cover("show", &host, png(5_200_000)).await;
     let sizes = [
         "--viewers",
         &viewers.to_string(),
@@ -96,7 +90,7 @@ async fn run(scale: Scale) -> Figures {
     let mut attackers = JoinSet::new();
     for (attack, count) in ATTACKS {
         for _ in 0..count {
-            attackers.spawn(attack.again_and_again(server.address, cover.to_owned()));
+            attackers.spawn(attack.again_and_again(server.address, cover.clone()));
         }
     }
     let within = Duration::from_secs(2 * SECONDS as u64);
@@ -172,7 +166,7 @@ impl Attack {
                 self.pour(&mut socket, request.as_bytes()).await
             }
             Self::Pictures => {
-                let request = format!("GET /covers/{cover} HTTP/1.1\r\nHost: a\r\n\r\n");
+                let request = format!("GET {cover} HTTP/1.1\r\nHost: a\r\n\r\n");
                 socket.write_all(request.as_bytes()).await?;
                 std::future::pending().await
             }

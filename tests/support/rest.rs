@@ -133,6 +133,17 @@ impl Rest {
         host
     }
 
+    /// Gives a room a cover, and its address.
+    pub(crate) async fn cover(&self, id: &str, host: &str, picture: Vec<u8>) -> String {
+        let upload = self.request(Method::PUT, &format!("/rooms/{id}/cover"), host);
+        self.send(upload.header(header::CONTENT_TYPE, "image/png").body(picture))
+            .await
+            .is(200);
+        let room = self.get(&format!("/rooms/{id}"), "").await.is(200);
+        let file = room["show"]["details"]["cover"]["file"].as_str().unwrap();
+        format!("/covers/{file}")
+    }
+
     /// Invites somebody and takes the invitation up: their token.
     pub(crate) async fn join(&self, room: &str, role: Value, name: &str) -> String {
         let invite = json!({"role": role, "name": name});

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hubbub::room::Answer;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::client::Client;
 use crate::support::disk::{SmallDisk, failing_sync, failing_write, slow_sync};
@@ -25,6 +26,16 @@ async fn offer(server: &Process) {
     server.put(path, &server.operator, body).await.is(200);
     let open = format!("{path}/open");
     server.post(&open, &server.operator, json!({})).await.is(200);
+}
+
+/// A data folder in which the sale is on; its server is gone.
+async fn on_sale() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
+    server.live_room("sale").await;
+    offer(&server).await;
+    server.kill();
+    folder
 }
 
 /// One viewer who takes unit after unit, and what they hold.
@@ -185,11 +196,7 @@ async fn at_a_limit_of_file_sizes_it_is_as_on_a_full_disk() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_that_is_used_up_for_a_while_is_as_a_full_disk() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
-    server.live_room("sale").await;
-    offer(&server).await;
-    server.kill();
+    let folder = on_sale().await;
     let files = ["journal.sqlite-wal", "journal.probe"].map(|name| folder.path().join(name));
     let under = failing_write("EDQUOT", "80..87", &files);
     let server = Process::start_under(&under, folder.path(), &["--no-rates"]);
@@ -203,11 +210,7 @@ async fn a_quota_that_is_used_up_for_a_while_is_as_a_full_disk() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_failed_sync_the_program_stops_with_a_failure_and_nothing_acknowledged_is_lost() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
-    server.live_room("sale").await;
-    offer(&server).await;
-    server.kill();
+    let folder = on_sale().await;
     let log = folder.path().join("journal.sqlite-wal");
     let mut server = Process::start_under(&failing_sync(12, &[log]), folder.path(), &["--no-rates"]);
     let mut ann = Buyer::new(&server, "Ann").await;
@@ -242,11 +245,7 @@ async fn after_a_failed_sync_the_program_stops_with_a_failure_and_nothing_acknow
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_or_shown_before_its_own_sync() {
     const DELAY: Duration = Duration::from_millis(200);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut server = Process::start_under(&[], folder.path(), &["--no-rates"]);
-    server.live_room("sale").await;
-    offer(&server).await;
-    server.kill();
+    let folder = on_sale().await;
     // The log's alone: a sync of another file is no promise. Were it left to the kernel when to write, no kill of the
     // process would tell, but a loss of power.
     let log = folder.path().join("journal.sqlite-wal");

@@ -8,8 +8,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hubbub::protocol::{Close, Encoding, Message};
 use hubbub::room::stage::StageEvent;
-use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -180,12 +178,8 @@ where
 async fn a_hundred_downloads_of_the_largest_picture_that_nobody_reads_cost_a_piece_of_it_each() {
     let server = Process::start(&[]);
     let host = server.live_room("show").await;
-    let upload = server.request(Method::PUT, "/rooms/show/cover", &host);
-    let upload = upload.header(CONTENT_TYPE, "image/png").body(png(5_200_000));
-    server.send(upload).await.is(200);
-    let room = server.get("/rooms/show", "").await.is(200);
-    let file = room["show"]["details"]["cover"]["file"].as_str().expect("a cover");
-    let request = format!("GET /covers/{file} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let cover = server.cover("show", &host, png(5_200_000)).await;
+    let request = format!("GET {cover} HTTP/1.1\r\nHost: a\r\n\r\n");
     let before = server.memory("VmRSS");
     let mut downloads = Vec::new();
     for _ in 0..100 {
