@@ -192,7 +192,7 @@ pub struct Share {
     newcomers: Option<Bucket>,
 }
 
-/// Seconds.
+/// In seconds.
 const MINUTE: u64 = 60;
 
 impl Share {

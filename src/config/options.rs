@@ -189,14 +189,14 @@ pub struct Options {
     pub handshakes_per_address: Option<usize>,
 
     /// Viewers a minute who come from one address (IPv6: from one /64) without a token and get one; all of them may come at
-    /// once. Default 6000. Each is counted, and kept in memory (0.4 kB) and in the journal for good. Too few: viewers of
-    /// a venue or a carrier are told that it is full. Too many: one address fills rooms with viewers who are none.
+    /// once. Default 6000. Each is counted and kept: in the journal, and in memory (0.4 kB) while the room is. Too few:
+    /// viewers of a venue or a carrier are told that it is full. Too many: one address fills rooms with viewers who are none.
     #[arg(long, env = "HUBBUB_NEWCOMERS_PER_ADDRESS", value_name = "N", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newcomers_per_address: Option<u32>,
 
-    /// Requests a second of one viewer, or one person of the staff, over all WebSockets in a room; three times as
-    /// many at once. Default 20.
+    /// Requests a second of one viewer, or one person of the staff, over all WebSockets in a room (over each, from an
+    /// exempt address); three times as many at once. Default 20.
     /// Too few: fast hosts are refused. Too many: one client keeps a room busy.
     #[arg(long, env = "HUBBUB_COMMANDS_PER_VIEWER", value_name = "N", verbatim_doc_comment)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -40,7 +40,7 @@ pub struct Places {
     joined: Arc<Addresses>,
     /// What each address may send ...
     shares: DashMap<IpAddr, Arc<Share>>,
-    /// ... in a second: messages, and bytes of them.
+    /// ... in a second: messages, and bytes of them; and how many may come from it in a minute without a token.
     share: (u32, u32, u32),
     exempt: Vec<Network>,
     trusted_proxies: Vec<Network>,
